@@ -1,0 +1,35 @@
+"""Associated data: what a sealed body is bound to, encoded so that no two meanings share an encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.storage.epochs import Epoch
+
+
+def length_prefixed(*parts: bytes) -> bytes:
+    """Joins parts, each after its length as four bytes, big endian."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where a sealed body belongs. A body moved to any other place does not open."""
+
+    deployment: str
+    customer: str
+    session: str
+    record: str
+    item: str
+    notice_version: str
+    epoch: Epoch
+
+    def encode(self) -> bytes:
+        """The associated data of the body."""
+        texts = (self.deployment, self.customer, self.session, self.record, self.item, self.notice_version)
+        return length_prefixed(
+            b"idv body 1",
+            *(text.encode() for text in texts),
+            self.epoch.day.isoformat().encode(),
+            self.epoch.slot.to_bytes(2, "big"),
+        )

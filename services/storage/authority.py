@@ -1,0 +1,88 @@
+"""The key authority: makes, uses and destroys sealing keys that never leave it.
+
+Root keys rest only sealed under a version of a named key; destroying the version makes every copy of the sealed
+root, wherever it lies, unreadable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from services.storage.associated import length_prefixed
+from services.storage.slots import SlotFile
+
+_NONCE_SIZE = 12
+EVERY_VERSION = 2**63 - 1
+"""Above any version: `destroy_below(name, EVERY_VERSION)` destroys the name."""
+
+
+class KeyDestroyed(Exception):
+    """The version is destroyed: what it sealed cannot be opened by anyone."""
+
+
+class SealBroken(Exception):
+    """The version exists, but these bytes are not what it sealed under this name."""
+
+
+class KeyAuthority(Protocol):
+    """Where sealing keys live. Names are opaque; versions of a name only grow and are never used twice."""
+
+    async def make(self, name: str) -> int:
+        """Makes a new version of the named key, durable before it is returned."""
+
+    async def seal(self, name: str, version: int, secret: bytes) -> bytes:
+        """Seals a secret of a few dozen bytes; raises KeyDestroyed."""
+
+    async def open(self, name: str, version: int, sealed: bytes) -> bytes:
+        """Opens what `seal` returned; raises KeyDestroyed or SealBroken."""
+
+    async def destroy_below(self, name: str, version: int) -> int:
+        """Destroys every version of the name below this one, for good once it returns; returns how many there were."""
+
+
+class LocalSlots:
+    """A key authority in a file of slots, for development and single hosts.
+
+    What it can claim: the destroyed key is overwritten in place and synced on this host's file system. Copies that
+    someone made of the file itself are outside of it.
+    """
+
+    def __init__(self, slots: SlotFile) -> None:
+        self._slots = slots
+
+    async def make(self, name: str) -> int:
+        """See KeyAuthority."""
+        return await asyncio.to_thread(self._slots.make, name)
+
+    async def seal(self, name: str, version: int, secret: bytes) -> bytes:
+        """See KeyAuthority."""
+        cipher = await self._cipher(name, version)
+        nonce = os.urandom(_NONCE_SIZE)
+        return nonce + cipher.encrypt(nonce, secret, _bound(name, version))
+
+    async def open(self, name: str, version: int, sealed: bytes) -> bytes:
+        """See KeyAuthority."""
+        cipher = await self._cipher(name, version)
+        try:
+            return cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], _bound(name, version))
+        except (InvalidTag, ValueError):
+            raise SealBroken(f"the sealed root of {name} is not what version {version} sealed") from None
+
+    async def destroy_below(self, name: str, version: int) -> int:
+        """See KeyAuthority."""
+        return await asyncio.to_thread(self._slots.destroy_below, name, version)
+
+    async def _cipher(self, name: str, version: int) -> AESGCM:
+        key = await asyncio.to_thread(self._slots.key, name, version)
+        if key is None:
+            raise KeyDestroyed(f"version {version} of {name} is destroyed")
+        return AESGCM(key)
+
+
+def _bound(name: str, version: int) -> bytes:
+    return length_prefixed(b"idv root 1", name.encode(), version.to_bytes(8, "big"))

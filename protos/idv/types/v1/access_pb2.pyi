@@ -43,9 +43,9 @@ class AccessRule(_message.Message):
     anyone: _builtins.bool
     """Anyone, with or without a credential: for what is published anyway."""
     tenant_field: _builtins.str
-    """The request field, always at the first level, whose resource name starts with `customers/{customer}`. It must name the
-    calling Customer; for a client stream it is read from the first message. Empty: the method checks each of several names
-    itself, or the method carries nobody's data.
+    """Path of the request field whose resource name starts with `customers/{customer}`, such as `parent` or `header.session`. It
+    must name the calling Customer, and for an upload token the session that the token is bound to; for a client stream it is
+    read from the first message. Empty: the method carries no single Customer's data.
     """
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -41,18 +41,19 @@ def validate_descriptor(target: Path) -> None:
 
 
 def main() -> None:
-    """Generates every stub."""
+    """Generates every stub, or with `--descriptors FILE` only the descriptor set that the contract checks read."""
     protos = sorted(str(path.relative_to(HERE)) for path in (HERE / "idv").rglob("*.proto"))
     outputs = ("--python_out=.", "--mypy_out=.")
     with tempfile.TemporaryDirectory() as folder:
         validate = Path(folder) / "validate.binpb"
         validate_descriptor(validate)
-        protoc(f"--descriptor_set_in={validate}", *outputs, "buf/validate/validate.proto")
-        protoc(
-            *(f"--descriptor_set_in={validate}", f"-I{HERE}", f"-I{WELL_KNOWN}", f"-I{SITE}"),
-            *(*outputs, "--grpc_python_out=.", "--mypy_grpc_out=."),
-            *protos,
-        )
+        imports = (f"--descriptor_set_in={validate}", f"-I{HERE}", f"-I{WELL_KNOWN}", f"-I{SITE}")
+        if sys.argv[1:2] == ["--descriptors"]:
+            target = Path(sys.argv[2]).resolve()
+            protoc(*imports, "--include_imports", "--include_source_info", f"--descriptor_set_out={target}", *protos)
+        else:
+            protoc(f"--descriptor_set_in={validate}", *outputs, "buf/validate/validate.proto")
+            protoc(*imports, *outputs, "--grpc_python_out=.", "--mypy_grpc_out=.", *protos)
 
 
 if __name__ == "__main__":

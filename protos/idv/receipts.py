@@ -1,0 +1,270 @@
+"""Receipts: a file that proves, without access to the service, that a deletion is in its log.
+
+A receipt is a JSON document in one fixed spelling (keys sorted, two spaces of indent, a final newline):
+
+    format           `idv-receipt/1`
+    opening          the salt (base64, 32 bytes) and the entry that was logged; absent once no longer kept
+    leaf             base64 of HMAC-SHA256(salt, canonical entry): the data of the log's leaf
+    leaf_index       the leaf's place in the log
+    inclusion_proof  base64 of each hash of the proof by RFC 9162, from the leaf upwards
+    checkpoint       the signed note that carries the log's root
+
+The entry names no person. What was deleted stands in it only as `request`: a digest keyed by the request's
+id, which the receipt does not hold, so that only who knows both can show what it was (`commitment`).
+
+A receipt proves what the service signed and when it said so, not that no copy exists anywhere. A log that
+shows different people different histories is found only by comparing checkpoints
+(`idv.merkle.verify_consistency`).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from idv import checkpoint as notes
+from idv import merkle
+from idv.checkpoint import Checkpoint, VerifierKey
+
+FORMAT = "idv-receipt/1"
+SALT_SIZE = 32
+MAX_SIZE = 1 << 17  # bytes
+_FIELDS = {"format": str, "leaf": str, "leaf_index": int, "inclusion_proof": list, "checkpoint": str}
+
+
+class ReceiptFault(enum.Enum):
+    """Why a receipt is refused."""
+
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    OPENING_MISSING = "opening-missing"
+    ENTRY_ALTERED = "entry-altered"
+    PROOF_WRONG = "proof-wrong"
+    CHECKPOINT_ALTERED = "checkpoint-altered"
+    WRONG_KEY = "wrong-key"
+    OTHER_LOG = "other-log"
+
+
+class ReceiptError(ValueError):
+    """The receipt proves nothing: `fault` says why, `field` where, the message in one sentence."""
+
+    def __init__(self, fault: ReceiptFault, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a leaf commits to: the salt (32 bytes) and the canonical entry (`canonical`)."""
+
+    salt: bytes
+    entry: bytes
+
+    def leaf(self) -> bytes:
+        """The data of the leaf: HMAC-SHA256(salt, entry), 32 bytes."""
+        return hmac.digest(self.salt, self.entry, hashlib.sha256)
+
+
+@dataclass(frozen=True)
+class VerifiedReceipt:
+    """What a receipt proves: that the log whose key was given holds `entry` at `leaf_index`."""
+
+    entry: Mapping[str, Any]
+    leaf_index: int
+    checkpoint: Checkpoint
+    key: VerifierKey
+
+    @property
+    def kind(self) -> str:
+        """What the entry stands for, such as `deletion`."""
+        return str(self.entry["kind"])
+
+    @property
+    def final_time(self) -> datetime | None:
+        """From when on no copy that the service controls can be opened, where the entry says so."""
+        text = self.entry.get("final_time")
+        return datetime.fromisoformat(text) if isinstance(text, str) else None
+
+    def covers(self, request_id: str, target: Mapping[str, Any]) -> bool:
+        """Whether the deletion was of `target`, asked for under `request_id`: see `commitment`."""
+        return hmac.compare_digest(str(self.entry.get("request")), commitment(request_id, target))
+
+
+def canonical(entry: Mapping[str, Any]) -> bytes:
+    """The entry as JSON by RFC 8785: keys sorted, no spaces.
+
+    Entries hold strings, whole numbers within 2**53 and objects of these, under ASCII keys: for those this is
+    the whole of RFC 8785. Raises ValueError for anything else.
+    """
+    _check_plain(entry)
+    return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def commitment(request_id: str, target: Mapping[str, Any]) -> str:
+    """The `request` of a deletion's entry: HMAC-SHA256 in hex, keyed by the request id, over the target.
+
+    The target is an object of one key, such as `{"subject": "..."}` or `{"record": "customers/..."}`.
+    """
+    return hmac.digest(request_id.lower().encode(), canonical(target), hashlib.sha256).hex()
+
+
+def render(opening: Opening | None, leaf: bytes, leaf_index: int, proof: Sequence[bytes], note: str) -> str:
+    """The text of a receipt. `opening` is left out where it is no longer known."""
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "leaf": notes.encode(leaf),
+        "leaf_index": leaf_index,
+        "inclusion_proof": [notes.encode(hash_) for hash_ in proof],
+        "checkpoint": note,
+    }
+    if opening is not None:
+        document["opening"] = {"entry": json.loads(opening.entry), "salt": notes.encode(opening.salt)}
+    return _spell(document)
+
+
+def verify(
+    receipt: bytes | str, public_key: str | VerifierKey, *, opening: Opening | None = None
+) -> VerifiedReceipt:
+    """Checks a receipt with nothing but the log's public key; returns what it proves.
+
+    `public_key` is the log's verifier key, taken from a place you trust; a text may hold several, one a line
+    (of a log that changed its key). `opening` serves a receipt that came without one. Raises ReceiptError.
+    """
+    keys = _keys(public_key)
+    document = _parse(receipt)
+    checkpoint, key = _open_checkpoint(document["checkpoint"], keys)
+    leaf = _decode(document["leaf"], "leaf")
+    opened = _opening(document) or opening
+    if opened is None:
+        raise ReceiptError(
+            ReceiptFault.OPENING_MISSING, "the receipt holds no entry, and none was given with it", "opening"
+        )
+    if not hmac.compare_digest(opened.leaf(), leaf):
+        raise ReceiptError(ReceiptFault.ENTRY_ALTERED, "the entry is not the one that was logged", "opening")
+    proof = [_decode(hash_, "inclusion_proof") for hash_ in document["inclusion_proof"]]
+    index = document["leaf_index"]
+    try:
+        merkle.verify_inclusion(index, checkpoint.size, merkle.leaf_hash(leaf), proof, checkpoint.root)
+    except merkle.ProofError as error:
+        message = f"the entry is not shown to be in the log at this place: {error}"
+        raise ReceiptError(ReceiptFault.PROOF_WRONG, message, "inclusion_proof") from error
+    return VerifiedReceipt(_entry(opened.entry), index, checkpoint, key)
+
+
+def _keys(public_key: str | VerifierKey) -> list[VerifierKey]:
+    if isinstance(public_key, VerifierKey):
+        return [public_key]
+    try:
+        return [VerifierKey.parse(line.strip()) for line in public_key.splitlines() if line.strip()]
+    except notes.NoteError as error:
+        raise ReceiptError(ReceiptFault.WRONG_KEY, f"the public key cannot be read: {error}") from error
+
+
+def _parse(receipt: bytes | str) -> dict[str, Any]:
+    """The document in a receipt, every field there and of its type, spelled as issued."""
+    try:
+        text = receipt.decode() if isinstance(receipt, bytes) else receipt
+        if len(text.encode()) > MAX_SIZE:
+            raise _malformed(f"the receipt is longer than {MAX_SIZE} bytes")
+    except UnicodeError as error:
+        raise _malformed("the receipt is no text in UTF-8") from error
+    if not text.endswith("\n}\n"):
+        raise ReceiptError(ReceiptFault.TRUNCATED, "the receipt does not end as one does: it was cut short")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _malformed("the receipt is no JSON document") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise _malformed(f"the document is not of the format {FORMAT}", "format")
+    for field, kind in _FIELDS.items():
+        if type(document.get(field)) is not kind:  # a JSON `true` is no number here
+            raise _malformed(f"the receipt's {field} is missing or of another type", field)
+    for field in document.keys() - _FIELDS.keys() - {"opening"}:
+        raise _malformed("the receipt holds a field that receipts do not have", field)
+    if _spell(document) != text:
+        raise _malformed("the receipt is not spelled as it was issued: keep the file as it is")
+    return document
+
+
+def _open_checkpoint(note: str, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, VerifierKey]:
+    try:
+        return notes.open_checkpoint(note, keys)
+    except notes.NoteError as error:
+        fault = _FAULTS.get(type(error), ReceiptFault.MALFORMED)
+        if fault is ReceiptFault.WRONG_KEY and note.split("\n", 1)[0] not in {key.name for key in keys}:
+            fault = ReceiptFault.OTHER_LOG
+        raise ReceiptError(fault, str(error), "checkpoint") from error
+
+
+_FAULTS = {
+    notes.BadSignatureError: ReceiptFault.CHECKPOINT_ALTERED,
+    notes.UnknownKeyError: ReceiptFault.WRONG_KEY,
+    notes.OtherLogError: ReceiptFault.OTHER_LOG,
+}
+
+
+def _opening(document: Mapping[str, Any]) -> Opening | None:
+    if "opening" not in document:
+        return None
+    opening = document["opening"]
+    if (
+        not isinstance(opening, dict)
+        or opening.keys() != {"entry", "salt"}
+        or type(opening["salt"]) is not str
+    ):
+        raise _malformed("the receipt's opening is not a salt and an entry", "opening")
+    try:
+        entry = canonical(opening["entry"])
+    except ValueError as error:
+        raise _malformed("the receipt's entry holds what entries do not hold", "opening.entry") from error
+    return Opening(_decode(opening["salt"], "opening.salt"), entry)
+
+
+def _entry(text: bytes) -> Mapping[str, Any]:
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _malformed("the entry is no JSON document", "opening.entry") from error
+    if not isinstance(entry, dict) or type(entry.get("kind")) is not str:
+        raise _malformed("the entry does not say what it stands for", "opening.entry.kind")
+    return entry
+
+
+def _decode(value: object, field: str) -> bytes:
+    try:
+        if not isinstance(value, str):
+            raise _malformed(f"the receipt's {field} is no text", field)
+        data = notes.decode(value, f"the receipt's {field}")
+    except notes.NoteError as error:
+        raise _malformed(str(error), field) from error
+    if len(data) != SALT_SIZE:  # salts, leaves and hashes alike
+        raise _malformed(f"the receipt's {field} is not {SALT_SIZE} bytes long", field)
+    return data
+
+
+def _check_plain(value: object) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii() or isinstance(item, list):
+                raise ValueError("an entry's keys are ASCII, and no entry holds a list")
+            _check_plain(item)
+    elif type(value) is int:
+        if abs(value) >= 1 << 53:
+            raise ValueError("a number in an entry is beyond 2**53")
+    elif type(value) is not str:
+        raise ValueError("an entry holds strings, whole numbers and objects of these")
+
+
+def _spell(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+
+
+def _malformed(message: str, field: str = "") -> ReceiptError:
+    return ReceiptError(ReceiptFault.MALFORMED, message, field)

@@ -1,1 +1,1 @@
-"""The storage service: alone holds keys, rows and objects; seals, reads with a purpose, erases and expires."""
+"""The storage service: alone holds keys, rows and objects; seals, reads, erases and expires."""

@@ -21,15 +21,16 @@ class Binding:
     session: str
     record: str
     item: str
-    notice_version: str
+    notice_version: int
     epoch: Epoch
 
     def encode(self) -> bytes:
         """The associated data of the body."""
-        texts = (self.deployment, self.customer, self.session, self.record, self.item, self.notice_version)
+        texts = (self.deployment, self.customer, self.session, self.record, self.item)
         return length_prefixed(
             b"idv body 1",
             *(text.encode() for text in texts),
+            self.notice_version.to_bytes(4, "big"),
             self.epoch.day.isoformat().encode(),
             self.epoch.slot.to_bytes(2, "big"),
         )

@@ -1,7 +1,7 @@
 """The key authority: makes, uses and destroys sealing keys that never leave it.
 
-Root keys rest only sealed under a version of a named key; destroying the version makes every copy of the sealed
-root, wherever it lies, unreadable.
+Root keys rest only sealed under a version of a named key; destroying the version makes every copy of the
+sealed root, wherever it lies, unreadable.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ EVERY_VERSION = 2**63 - 1
 """Above any version: `destroy_below(name, EVERY_VERSION)` destroys the name."""
 
 
-class KeyDestroyed(Exception):
+class KeyDestroyedError(Exception):
     """The version is destroyed: what it sealed cannot be opened by anyone."""
 
 
-class SealBroken(Exception):
+class SealBrokenError(Exception):
     """The version exists, but these bytes are not what it sealed under this name."""
 
 
@@ -36,20 +36,22 @@ class KeyAuthority(Protocol):
         """Makes a new version of the named key, durable before it is returned."""
 
     async def seal(self, name: str, version: int, secret: bytes) -> bytes:
-        """Seals a secret of a few dozen bytes; raises KeyDestroyed."""
+        """Seals a secret of a few dozen bytes; raises KeyDestroyedError."""
 
     async def open(self, name: str, version: int, sealed: bytes) -> bytes:
-        """Opens what `seal` returned; raises KeyDestroyed or SealBroken."""
+        """Opens what `seal` returned; raises KeyDestroyedError or SealBrokenError."""
 
     async def destroy_below(self, name: str, version: int) -> int:
-        """Destroys every version of the name below this one, for good once it returns; returns how many there were."""
+        """Destroys every version of the name below this one, for good once it returns; returns how many there
+        were.
+        """
 
 
 class LocalSlots:
     """A key authority in a file of slots, for development and single hosts.
 
-    What it can claim: the destroyed key is overwritten in place and synced on this host's file system. Copies that
-    someone made of the file itself are outside of it.
+    What it can claim: the destroyed key is overwritten in place and synced on this host's file system. Copies
+    that someone made of the file itself are outside of it.
     """
 
     def __init__(self, slots: SlotFile) -> None:
@@ -71,7 +73,7 @@ class LocalSlots:
         try:
             return cipher.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], _bound(name, version))
         except (InvalidTag, ValueError):
-            raise SealBroken(f"the sealed root of {name} is not what version {version} sealed") from None
+            raise SealBrokenError(f"the sealed root of {name} is not what version {version} sealed") from None
 
     async def destroy_below(self, name: str, version: int) -> int:
         """See KeyAuthority."""
@@ -80,7 +82,7 @@ class LocalSlots:
     async def _cipher(self, name: str, version: int) -> AESGCM:
         key = await asyncio.to_thread(self._slots.key, name, version)
         if key is None:
-            raise KeyDestroyed(f"version {version} of {name} is destroyed")
+            raise KeyDestroyedError(f"version {version} of {name} is destroyed")
         return AESGCM(key)
 
 

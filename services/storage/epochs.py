@@ -1,6 +1,8 @@
-"""Epochs: the quarter hours of receipt, counted from 00:00 UTC of the session's day, each under its own root key.
+"""Epochs: the quarter hours of receipt, counted from 00:00 UTC of the session's day, each under its own root
+key.
 
-A record's epoch follows from its id alone, so key, partition and term never depend on when something was committed.
+A record's epoch follows from its id alone, so key, partition and term never depend on when something was
+committed.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class Epoch:
 
     @classmethod
     def of(cls, day: date, received: datetime) -> Epoch:
-        """The epoch of a record of the day's session received then; ValueError outside of the day's 26 hours."""
+        """The epoch of what was received then in a session of the day; ValueError outside of its 26 hours."""
         return cls(day, (received - midnight(day)) // SLOT)
 
     @classmethod

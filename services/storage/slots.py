@@ -1,9 +1,10 @@
-"""The slot file: keys that can be destroyed, because each lies in a fixed place that is overwritten and synced.
+"""The slot file: keys that can be destroyed, because each lies in a fixed place that is overwritten and
+synced.
 
-One file on a local file system that writes in place (no copy-on-write, no overlay). A header holds the counter of
-versions; then follow equal slots, each free or holding one key. Header and slots lie within one sector each and carry
-a checksum, so a write happens wholly or not at all. The counter is durable before a version is used: none is ever used twice.
-Processes exclude one another by `flock`.
+One file on a local file system that writes in place (no copy-on-write, no overlay). A header holds the
+counter of versions; then follow equal slots, each free or holding one key. Header and slots lie within one
+sector each and carry a checksum, so a write happens wholly or not at all. The counter is durable before a
+version is used: none is ever used twice. Processes exclude one another by `flock`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class SlotFileError(Exception):
 
 
 class _Slot(NamedTuple):
-    index: int
+    place: int
     version: int
     name: bytes
     key: bytes
@@ -72,7 +73,9 @@ class SlotFile:
 
     @staticmethod
     def create(path: Path, slots: int) -> None:
-        """Makes a file of free slots unless there is one; every byte is allocated and synced before it has its name."""
+        """Makes a file of free slots unless there is one; every byte is allocated and synced before it has
+        its name.
+        """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -95,7 +98,9 @@ class SlotFile:
         os.close(self._file)
 
     def make(self, name: str) -> int:
-        """Puts a new random key under the name and returns its version, greater than any before; SlotFileError when full."""
+        """Puts a new random key under the name and returns its version, greater than any before;
+        SlotFileError when full.
+        """
         with self._locked(fcntl.LOCK_EX):
             index = self._free()
             version = self._next_version()
@@ -108,9 +113,9 @@ class SlotFile:
             return next((slot.key for slot in self._named(name) if slot.version == version), None)
 
     def destroy_below(self, name: str, version: int) -> int:
-        """Overwrites every key of the name below the version; durable on return. Returns how many there were."""
+        """Overwrites each key of the name below the version, durable on return; returns how many there were."""
         with self._locked(fcntl.LOCK_EX):
-            doomed = [slot.index for slot in self._named(name) if slot.version < version]
+            doomed = [slot.place for slot in self._named(name) if slot.version < version]
             for index in doomed:
                 self._overwrite(index, _FREE)
             return len(doomed)
@@ -143,9 +148,13 @@ class SlotFile:
         """Reads every slot once: each whole, no version twice, none above the counter."""
         with self._locked(fcntl.LOCK_SH):
             _, last = self._header()
-            versions = [slot.version for index in range(self._count) if (slot := self._slot(index)) is not None]
+            versions = [
+                slot.version for index in range(self._count) if (slot := self._slot(index)) is not None
+            ]
         if len(set(versions)) != len(versions) or max(versions, default=0) > last:
-            raise SlotFileError(f"{self._path} holds versions that its counter does not allow: an older copy was put back")
+            raise SlotFileError(
+                f"{self._path} holds versions that its counter does not allow: an older copy was put back"
+            )
 
     def _next_version(self) -> int:
         _, last = self._header()
@@ -178,7 +187,9 @@ class SlotFile:
         for index in range(self._count):
             if self._raw(index) == _FREE:
                 return index
-        raise SlotFileError(f"all {self._count} key slots are in use: expiry is late, or the file is too small")
+        raise SlotFileError(
+            f"all {self._count} key slots are in use: expiry is late, or the file is too small"
+        )
 
     def _overwrite(self, index: int, content: bytes) -> None:
         self._sync(content.ljust(_SLOT_SIZE, b"\0"), _HEADER_SIZE + index * _SLOT_SIZE)

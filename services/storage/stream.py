@@ -4,9 +4,11 @@ Layout, after https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_str
 
     header   one byte with its length (40), a 32-byte salt, a 7-byte nonce prefix
     segment  AES-256-GCM of a slice of the plaintext under HKDF-SHA256(key, salt, info=associated data);
-             nonce = prefix, segment number (4 bytes, big endian), 1 for the last segment and 0 for every other
+             nonce = prefix, segment number (4 bytes, big endian), 1 for the last segment and 0 for every
+             other
 
-The header counts into the first segment. Reordering, truncating or extending breaks a nonce, so it is refused.
+The header counts into the first segment. Reordering, truncating or extending breaks a nonce, so it is
+refused.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ HEADER_SIZE = 1 + _SALT_SIZE + _PREFIX_SIZE
 _LAST_SEGMENT_NUMBER = 2**32 - 1
 
 
-class BodyRefused(Exception):
+class BodyRefusedError(Exception):
     """The bytes are not what was sealed under this key and associated data; nothing more can be said."""
 
 
@@ -46,7 +48,7 @@ def seal(key: bytes, plaintext: bytes, associated: bytes) -> bytes:
 
 
 def unseal(key: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-    """Opens a whole body held in memory; raises BodyRefused."""
+    """Opens a whole body held in memory; raises BodyRefusedError."""
     decryptor = Decryptor(key, associated)
     return decryptor.update(ciphertext) + decryptor.finalize()
 
@@ -67,12 +69,12 @@ class _Segments:
         try:
             return self._cipher.decrypt(self._nonce(last=last), ciphertext, None)
         except InvalidTag:
-            raise BodyRefused("a segment does not authenticate") from None
+            raise BodyRefusedError("a segment does not authenticate") from None
 
     def _nonce(self, *, last: bool) -> bytes:
         number = self._number
         if number > _LAST_SEGMENT_NUMBER:
-            raise BodyRefused("the body has more segments than the format can number")
+            raise BodyRefusedError("the body has more segments than the format can number")
         self._number += 1
         return self._prefix + number.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
@@ -103,7 +105,8 @@ class _Slicer:
 class Encryptor:
     """Seals a body that arrives in pieces; one body per object.
 
-    `update` returns the ciphertext that is ready, beginning with the header; `finalize` returns the last segment.
+    `update` returns the ciphertext that is ready, beginning with the header; `finalize` returns the last
+    segment.
     """
 
     def __init__(self, key: bytes, associated: bytes) -> None:
@@ -131,8 +134,8 @@ class Encryptor:
 class Decryptor:
     """Opens a body that arrives in pieces; one body per object.
 
-    Plaintext returned by `update` is authentic; the body is complete only once `finalize` has returned. Both raise
-    BodyRefused.
+    Plaintext returned by `update` is authentic; the body is complete only once `finalize` has returned. Both
+    raise BodyRefusedError.
     """
 
     def __init__(self, key: bytes, associated: bytes) -> None:
@@ -155,10 +158,10 @@ class Decryptor:
     def finalize(self) -> bytes:
         """Ends the body: the bytes held back must be its last segment."""
         if self._segments is None:
-            raise BodyRefused("the body ends within its header")
+            raise BodyRefusedError("the body ends within its header")
         rest = self._slicer.rest()
         if len(rest) < TAG_SIZE:
-            raise BodyRefused("the body ends within a segment")
+            raise BodyRefusedError("the body ends within a segment")
         return self._segments.decrypt(rest, last=True)
 
     def _begin(self, ciphertext: bytes) -> bytes:
@@ -168,7 +171,7 @@ class Decryptor:
             return b""
         header, rest = self._header[:HEADER_SIZE], self._header[HEADER_SIZE:]
         if header[0] != HEADER_SIZE:
-            raise BodyRefused("the header has another length")
+            raise BodyRefusedError("the header has another length")
         salt, prefix = header[1 : 1 + _SALT_SIZE], header[1 + _SALT_SIZE :]
         self._segments = _Segments(self._key, self._associated, salt, prefix)
         return rest

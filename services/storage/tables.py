@@ -1,0 +1,158 @@
+"""The schema of the storage service. Every table of end users' data is partitioned by session day and walled
+by Customer.
+
+What stands in the clear reaches write-ahead logs and backups, so it is a short list, held by a test: ids,
+Customer, times, category, size class, state, notice version and its purposes. All else is sealed.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+from services.runtime.jobs import lease_table
+
+SCHEMA = "storage"
+METADATA = MetaData(schema=SCHEMA)
+PARTITIONED = ("sessions", "records", "accesses", "erasures")
+"""Tables with one partition for each session day."""
+
+_INSTANT = DateTime(timezone=True)
+
+tenants = Table("tenants", METADATA, Column("customer", Text, primary_key=True))
+"""The Customers that have ever opened a session: account data, for jobs that go from one to the next."""
+
+days = Table(
+    "days",
+    METADATA,
+    Column("day", Date, primary_key=True),
+    Column("retention_days", Integer),  # unset until the day's first session: one day, one term
+    Column("state", Text, nullable=False),  # prepared, detached, removed
+)
+
+root_keys = Table(
+    "root_keys",
+    METADATA,
+    Column("day", Date, nullable=False),
+    Column("slot", SmallInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("sealed", LargeBinary),  # empty once destroyed
+    Column("destroy_time", _INSTANT),
+    PrimaryKeyConstraint("day", "slot"),
+)
+
+destructions = Table(
+    "destructions",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),  # without gaps: given under a lock
+    Column("kind", SmallInteger, nullable=False),  # idv.storage.v1.DestructionKind
+    Column("day", Date, nullable=False),
+    Column("slot", SmallInteger, nullable=False),
+    Column("due_time", _INSTANT, nullable=False),
+    Column("destroy_time", _INSTANT, nullable=False),
+    Column("record_count", BigInteger, nullable=False),
+    UniqueConstraint("kind", "day", "slot"),
+)
+
+job_leases = lease_table(METADATA)
+
+sessions = Table(
+    "sessions",
+    METADATA,
+    Column("day", Date, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("session", Uuid, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("request_mac", LargeBinary),
+    Column("subject_digest", LargeBinary),
+    Column("notice_version", Integer, nullable=False),
+    Column("purposes", ARRAY(SmallInteger), nullable=False),
+    Column("create_time", _INSTANT, nullable=False),
+    Column("close_time", _INSTANT, nullable=False),
+    Column("state", SmallInteger, nullable=False),  # idv.types.v1.SessionState
+    Column("erasure", Uuid),
+    Column("commitment", LargeBinary),
+    Column("details", LargeBinary),
+    PrimaryKeyConstraint("day", "session"),
+    UniqueConstraint("day", "customer", "request_id"),
+    Index(None, "day", "customer", "subject_digest"),
+    postgresql_partition_by="RANGE (day)",
+)
+
+records = Table(
+    "records",
+    METADATA,
+    Column("day", Date, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("session", Uuid, nullable=False),
+    Column("record", Uuid, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("request_mac", LargeBinary),
+    Column("category", Text, nullable=False),
+    Column("notice_version", Integer, nullable=False),
+    Column("receive_time", _INSTANT, nullable=False),
+    Column("expire_time", _INSTANT, nullable=False),
+    Column("size_class", SmallInteger, nullable=False),  # number of bits of the body's size
+    Column("state", SmallInteger, nullable=False),  # idv.types.v1.RecordState
+    Column("erasure", Uuid),
+    Column("object", Text),  # the random name of a large body
+    Column("commitment", LargeBinary),
+    Column("details", LargeBinary),
+    Column("body", LargeBinary),  # the body, or for a large one its data key
+    PrimaryKeyConstraint("day", "session", "record"),
+    UniqueConstraint("day", "session", "request_id"),
+    Index(None, "day", "customer", "receive_time"),
+    postgresql_partition_by="RANGE (day)",
+)
+
+accesses = Table(
+    "accesses",
+    METADATA,
+    Column("day", Date, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("session", Uuid, nullable=False),
+    Column("record", Uuid, nullable=False),
+    Column("access", Uuid, nullable=False),
+    Column("access_time", _INSTANT, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("day", "customer", "access"),
+    postgresql_partition_by="RANGE (day)",
+)
+
+erasures = Table(
+    "erasures",
+    METADATA,
+    Column("day", Date, nullable=False),  # of the request
+    Column("customer", Text, nullable=False),
+    Column("erasure", Uuid, nullable=False),  # the request id
+    Column("request_mac", LargeBinary, nullable=False),
+    Column("request_time", _INSTANT, nullable=False),
+    Column("step", SmallInteger, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("details", LargeBinary, nullable=False),  # the target
+    Column("record_count", BigInteger, nullable=False),
+    Column("session_count", BigInteger, nullable=False),
+    Column("object_count", BigInteger, nullable=False),
+    Column("erase_time", _INSTANT),
+    Column("final_time", _INSTANT),
+    PrimaryKeyConstraint("day", "customer", "erasure"),
+    postgresql_partition_by="RANGE (day)",
+)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
+from services.local.databases import DatabaseFactory, ServiceDatabase
 from services.local.objects import ObjectStore
 from services.local.postgres import Postgres
-
-if TYPE_CHECKING:
-    from services.local.databases import DatabaseFactory, ServiceDatabase
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +38,6 @@ async def objects(server_directory: Path) -> AsyncIterator[ObjectStore]:
 @pytest_asyncio.fixture
 async def database_factory(postgres: Postgres) -> AsyncIterator[DatabaseFactory]:
     """`await database_factory("storage")`: a fresh database with that service's schema, dropped later."""
-    from services.local.databases import DatabaseFactory
-
     factory = DatabaseFactory(postgres.admin_dsn)
     yield factory
     await factory.drop_all()

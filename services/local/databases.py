@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -58,14 +59,17 @@ class DatabaseFactory:
 
     async def __call__(self, service: str) -> ServiceDatabase:
         """A fresh database with the schema of `service`."""
-        password = "local-" + service
+        password = f"{service}-{urlsplit(self._admin_dsn).password}"
         template = _TEMPLATE + service
         admin = await asyncpg.connect(self._admin_dsn)
         try:
             known = await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", template)
             if not known:
-                await admin.execute(f'CREATE DATABASE "{template}"')
-                await prepare(with_database(self._admin_dsn, template), service, password, password)
+                # Named only when it is whole: a failed migration must not be copied.
+                draft = f"{template}_{secrets.token_hex(4)}"
+                await admin.execute(f'CREATE DATABASE "{draft}"')
+                await prepare(with_database(self._admin_dsn, draft), service, password, password)
+                await admin.execute(f'ALTER DATABASE "{draft}" RENAME TO "{template}"')
             name = f"idv_{service}_{secrets.token_hex(6)}"
             await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         finally:

@@ -28,7 +28,7 @@ from idv.types.v1 import access_pb2 as idv_dot_types_dot_v1_dot_access__pb2
 from idv.types.v1 import processing_pb2 as idv_dot_types_dot_v1_dot_processing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/notice/v1/notice.proto\x12\ridv.notice.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x1didv/types/v1/processing.proto\"R\n\tTermsItem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08optional\x18\x02 \x01(\x08\x12%\n\x07sources\x18\x03 \x03(\x0e\x32\x14.idv.types.v1.Source\"\xa7\x01\n\x05Terms\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0eretention_days\x18\x02 \x01(\x05\x12\'\n\x08purposes\x18\x03 \x03(\x0e\x32\x15.idv.types.v1.Purpose\x12\'\n\x05items\x18\x04 \x03(\x0b\x32\x18.idv.notice.v1.TermsItem\x12\x12\n\nrecipients\x18\x05 \x03(\t\x12\x0f\n\x07regions\x18\x06 \x03(\t\"_\n\nNoticeText\x12\x1b\n\x08language\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18#\x12\x17\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1b\n\x08markdown\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\"\xc3\x03\n\x06Notice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.idv.notice.v1.NoticeState\x12#\n\x05terms\x18\x04 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12(\n\x05texts\x18\x05 \x03(\x0b\x32\x19.idv.notice.v1.NoticeText\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rin_force_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fsuperseded_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x0b \x01(\x08\x12\x0e\n\x06\x64igest\x18\x0c \x01(\x0c\"\x88\x01\n\x13\x43reateNoticeRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\nterms_yaml\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x10\x12\x32\n\x05texts\x18\x03 \x03(\x0b\x32\x19.idv.notice.v1.NoticeTextB\x08\xbaH\x05\x92\x01\x02\x10\x10\"=\n\x14\x43reateNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"?\n\x0bTermsChange\x12\x0e\n\x06\x63lause\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08material\x18\x03 \x01(\x08\"@\n\x13ReviewNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\"g\n\x14ReviewNoticeResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.idv.notice.v1.TermsChange\x12\x10\n\x08material\x18\x02 \x01(\x08\x12\x10\n\x08refusals\x18\x03 \x03(\t\"\x94\x01\n\x15\x41nnounceNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\x16\x41nnounceNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"|\n\x15WithdrawNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"?\n\x16WithdrawNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Y\n\x10GetNoticeRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x11GetNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Q\n\x12ListNoticesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"V\n\x13ListNoticesResponse\x12&\n\x07notices\x18\x01 \x03(\x0b\x32\x15.idv.notice.v1.Notice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11WatchTermsRequest\"\xde\x01\n\rTermsInterval\x12#\n\x05terms\x18\x01 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12\x31\n\rin_force_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x12WatchTermsResponse\x12/\n\tintervals\x18\x01 \x03(\x0b\x32\x1c.idv.notice.v1.TermsInterval\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb3\x01\n\x0bNoticeState\x12\x1c\n\x18NOTICE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NOTICE_STATE_DRAFT\x10\x01\x12\x1a\n\x16NOTICE_STATE_ANNOUNCED\x10\x02\x12\x19\n\x15NOTICE_STATE_IN_FORCE\x10\x03\x12\x1b\n\x17NOTICE_STATE_SUPERSEDED\x10\x04\x12\x1a\n\x16NOTICE_STATE_WITHDRAWN\x10\x05\x32\xdf\x05\n\rNoticeService\x12\x66\n\x0c\x43reateNotice\x12\".idv.notice.v1.CreateNoticeRequest\x1a#.idv.notice.v1.CreateNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x66\n\x0cReviewNotice\x12\".idv.notice.v1.ReviewNoticeRequest\x1a#.idv.notice.v1.ReviewNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0e\x41nnounceNotice\x12$.idv.notice.v1.AnnounceNoticeRequest\x1a%.idv.notice.v1.AnnounceNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0eWithdrawNotice\x12$.idv.notice.v1.WithdrawNoticeRequest\x1a%.idv.notice.v1.WithdrawNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12V\n\tGetNotice\x12\x1f.idv.notice.v1.GetNoticeRequest\x1a .idv.notice.v1.GetNoticeResponse\"\x06\x8a\xb5\x18\x02(\x01\x12\\\n\x0bListNotices\x12!.idv.notice.v1.ListNoticesRequest\x1a\".idv.notice.v1.ListNoticesResponse\"\x06\x8a\xb5\x18\x02(\x01\x12l\n\nWatchTerms\x12 .idv.notice.v1.WatchTermsRequest\x1a!.idv.notice.v1.WatchTermsResponse\"\x17\x8a\xb5\x18\x13\"\x06ingest\"\tretention0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/notice/v1/notice.proto\x12\ridv.notice.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x1didv/types/v1/processing.proto\"R\n\tTermsItem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08optional\x18\x02 \x01(\x08\x12%\n\x07sources\x18\x03 \x03(\x0e\x32\x14.idv.types.v1.Source\"\xb7\x01\n\x05Terms\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0eretention_days\x18\x02 \x01(\x05\x12\'\n\x08purposes\x18\x03 \x03(\x0e\x32\x15.idv.types.v1.Purpose\x12\'\n\x05items\x18\x04 \x03(\x0b\x32\x18.idv.notice.v1.TermsItem\x12\x12\n\nrecipients\x18\x05 \x03(\t\x12\x0f\n\x07regions\x18\x06 \x03(\t\x12\x0e\n\x06rights\x18\x07 \x03(\t\"_\n\nNoticeText\x12\x1b\n\x08language\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18#\x12\x17\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1b\n\x08markdown\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\"\xc3\x03\n\x06Notice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.idv.notice.v1.NoticeState\x12#\n\x05terms\x18\x04 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12(\n\x05texts\x18\x05 \x03(\x0b\x32\x19.idv.notice.v1.NoticeText\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rin_force_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fsuperseded_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x0b \x01(\x08\x12\x0e\n\x06\x64igest\x18\x0c \x01(\x0c\"\x88\x01\n\x13\x43reateNoticeRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\nterms_yaml\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x10\x12\x32\n\x05texts\x18\x03 \x03(\x0b\x32\x19.idv.notice.v1.NoticeTextB\x08\xbaH\x05\x92\x01\x02\x10\x10\"=\n\x14\x43reateNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"?\n\x0bTermsChange\x12\x0e\n\x06\x63lause\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08material\x18\x03 \x01(\x08\"@\n\x13ReviewNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\"g\n\x14ReviewNoticeResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.idv.notice.v1.TermsChange\x12\x10\n\x08material\x18\x02 \x01(\x08\x12\x10\n\x08refusals\x18\x03 \x03(\t\"\x94\x01\n\x15\x41nnounceNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\x16\x41nnounceNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"|\n\x15WithdrawNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"?\n\x16WithdrawNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Y\n\x10GetNoticeRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x11GetNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Q\n\x12ListNoticesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"V\n\x13ListNoticesResponse\x12&\n\x07notices\x18\x01 \x03(\x0b\x32\x15.idv.notice.v1.Notice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11WatchTermsRequest\"\xde\x01\n\rTermsInterval\x12#\n\x05terms\x18\x01 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12\x31\n\rin_force_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x12WatchTermsResponse\x12/\n\tintervals\x18\x01 \x03(\x0b\x32\x1c.idv.notice.v1.TermsInterval\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb3\x01\n\x0bNoticeState\x12\x1c\n\x18NOTICE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NOTICE_STATE_DRAFT\x10\x01\x12\x1a\n\x16NOTICE_STATE_ANNOUNCED\x10\x02\x12\x19\n\x15NOTICE_STATE_IN_FORCE\x10\x03\x12\x1b\n\x17NOTICE_STATE_SUPERSEDED\x10\x04\x12\x1a\n\x16NOTICE_STATE_WITHDRAWN\x10\x05\x32\xdf\x05\n\rNoticeService\x12\x66\n\x0c\x43reateNotice\x12\".idv.notice.v1.CreateNoticeRequest\x1a#.idv.notice.v1.CreateNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x66\n\x0cReviewNotice\x12\".idv.notice.v1.ReviewNoticeRequest\x1a#.idv.notice.v1.ReviewNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0e\x41nnounceNotice\x12$.idv.notice.v1.AnnounceNoticeRequest\x1a%.idv.notice.v1.AnnounceNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0eWithdrawNotice\x12$.idv.notice.v1.WithdrawNoticeRequest\x1a%.idv.notice.v1.WithdrawNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12V\n\tGetNotice\x12\x1f.idv.notice.v1.GetNoticeRequest\x1a .idv.notice.v1.GetNoticeResponse\"\x06\x8a\xb5\x18\x02(\x01\x12\\\n\x0bListNotices\x12!.idv.notice.v1.ListNoticesRequest\x1a\".idv.notice.v1.ListNoticesResponse\"\x06\x8a\xb5\x18\x02(\x01\x12l\n\nWatchTerms\x12 .idv.notice.v1.WatchTermsRequest\x1a!.idv.notice.v1.WatchTermsResponse\"\x17\x8a\xb5\x18\x13\"\x06ingest\"\tretention0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -79,48 +79,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTICESERVICE'].methods_by_name['ListNotices']._serialized_options = b'\212\265\030\002(\001'
   _globals['_NOTICESERVICE'].methods_by_name['WatchTerms']._loaded_options = None
   _globals['_NOTICESERVICE'].methods_by_name['WatchTerms']._serialized_options = b'\212\265\030\023\"\006ingest\"\tretention'
-  _globals['_NOTICESTATE']._serialized_start=2503
-  _globals['_NOTICESTATE']._serialized_end=2682
+  _globals['_NOTICESTATE']._serialized_start=2519
+  _globals['_NOTICESTATE']._serialized_end=2698
   _globals['_TERMSITEM']._serialized_start=165
   _globals['_TERMSITEM']._serialized_end=247
   _globals['_TERMS']._serialized_start=250
-  _globals['_TERMS']._serialized_end=417
-  _globals['_NOTICETEXT']._serialized_start=419
-  _globals['_NOTICETEXT']._serialized_end=514
-  _globals['_NOTICE']._serialized_start=517
-  _globals['_NOTICE']._serialized_end=968
-  _globals['_CREATENOTICEREQUEST']._serialized_start=971
-  _globals['_CREATENOTICEREQUEST']._serialized_end=1107
-  _globals['_CREATENOTICERESPONSE']._serialized_start=1109
-  _globals['_CREATENOTICERESPONSE']._serialized_end=1170
-  _globals['_TERMSCHANGE']._serialized_start=1172
-  _globals['_TERMSCHANGE']._serialized_end=1235
-  _globals['_REVIEWNOTICEREQUEST']._serialized_start=1237
-  _globals['_REVIEWNOTICEREQUEST']._serialized_end=1301
-  _globals['_REVIEWNOTICERESPONSE']._serialized_start=1303
-  _globals['_REVIEWNOTICERESPONSE']._serialized_end=1406
-  _globals['_ANNOUNCENOTICEREQUEST']._serialized_start=1409
-  _globals['_ANNOUNCENOTICEREQUEST']._serialized_end=1557
-  _globals['_ANNOUNCENOTICERESPONSE']._serialized_start=1559
-  _globals['_ANNOUNCENOTICERESPONSE']._serialized_end=1622
-  _globals['_WITHDRAWNOTICEREQUEST']._serialized_start=1624
-  _globals['_WITHDRAWNOTICEREQUEST']._serialized_end=1748
-  _globals['_WITHDRAWNOTICERESPONSE']._serialized_start=1750
-  _globals['_WITHDRAWNOTICERESPONSE']._serialized_end=1813
-  _globals['_GETNOTICEREQUEST']._serialized_start=1815
-  _globals['_GETNOTICEREQUEST']._serialized_end=1904
-  _globals['_GETNOTICERESPONSE']._serialized_start=1906
-  _globals['_GETNOTICERESPONSE']._serialized_end=1964
-  _globals['_LISTNOTICESREQUEST']._serialized_start=1966
-  _globals['_LISTNOTICESREQUEST']._serialized_end=2047
-  _globals['_LISTNOTICESRESPONSE']._serialized_start=2049
-  _globals['_LISTNOTICESRESPONSE']._serialized_end=2135
-  _globals['_WATCHTERMSREQUEST']._serialized_start=2137
-  _globals['_WATCHTERMSREQUEST']._serialized_end=2156
-  _globals['_TERMSINTERVAL']._serialized_start=2159
-  _globals['_TERMSINTERVAL']._serialized_end=2381
-  _globals['_WATCHTERMSRESPONSE']._serialized_start=2383
-  _globals['_WATCHTERMSRESPONSE']._serialized_end=2500
-  _globals['_NOTICESERVICE']._serialized_start=2685
-  _globals['_NOTICESERVICE']._serialized_end=3420
+  _globals['_TERMS']._serialized_end=433
+  _globals['_NOTICETEXT']._serialized_start=435
+  _globals['_NOTICETEXT']._serialized_end=530
+  _globals['_NOTICE']._serialized_start=533
+  _globals['_NOTICE']._serialized_end=984
+  _globals['_CREATENOTICEREQUEST']._serialized_start=987
+  _globals['_CREATENOTICEREQUEST']._serialized_end=1123
+  _globals['_CREATENOTICERESPONSE']._serialized_start=1125
+  _globals['_CREATENOTICERESPONSE']._serialized_end=1186
+  _globals['_TERMSCHANGE']._serialized_start=1188
+  _globals['_TERMSCHANGE']._serialized_end=1251
+  _globals['_REVIEWNOTICEREQUEST']._serialized_start=1253
+  _globals['_REVIEWNOTICEREQUEST']._serialized_end=1317
+  _globals['_REVIEWNOTICERESPONSE']._serialized_start=1319
+  _globals['_REVIEWNOTICERESPONSE']._serialized_end=1422
+  _globals['_ANNOUNCENOTICEREQUEST']._serialized_start=1425
+  _globals['_ANNOUNCENOTICEREQUEST']._serialized_end=1573
+  _globals['_ANNOUNCENOTICERESPONSE']._serialized_start=1575
+  _globals['_ANNOUNCENOTICERESPONSE']._serialized_end=1638
+  _globals['_WITHDRAWNOTICEREQUEST']._serialized_start=1640
+  _globals['_WITHDRAWNOTICEREQUEST']._serialized_end=1764
+  _globals['_WITHDRAWNOTICERESPONSE']._serialized_start=1766
+  _globals['_WITHDRAWNOTICERESPONSE']._serialized_end=1829
+  _globals['_GETNOTICEREQUEST']._serialized_start=1831
+  _globals['_GETNOTICEREQUEST']._serialized_end=1920
+  _globals['_GETNOTICERESPONSE']._serialized_start=1922
+  _globals['_GETNOTICERESPONSE']._serialized_end=1980
+  _globals['_LISTNOTICESREQUEST']._serialized_start=1982
+  _globals['_LISTNOTICESREQUEST']._serialized_end=2063
+  _globals['_LISTNOTICESRESPONSE']._serialized_start=2065
+  _globals['_LISTNOTICESRESPONSE']._serialized_end=2151
+  _globals['_WATCHTERMSREQUEST']._serialized_start=2153
+  _globals['_WATCHTERMSREQUEST']._serialized_end=2172
+  _globals['_TERMSINTERVAL']._serialized_start=2175
+  _globals['_TERMSINTERVAL']._serialized_end=2397
+  _globals['_WATCHTERMSRESPONSE']._serialized_start=2399
+  _globals['_WATCHTERMSRESPONSE']._serialized_end=2516
+  _globals['_NOTICESERVICE']._serialized_start=2701
+  _globals['_NOTICESERVICE']._serialized_end=3436
 # @@protoc_insertion_point(module_scope)

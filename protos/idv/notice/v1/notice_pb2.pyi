@@ -101,6 +101,7 @@ class Terms(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     RECIPIENTS_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
+    RIGHTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version's number, from 1."""
     retention_days: _builtins.int
@@ -121,6 +122,10 @@ class Terms(_message.Message):
     def regions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where data is processed, by region."""
 
+    @_builtins.property
+    def rights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The rights of end users that are supported through the Customer: `know`, `delete`, `correct`, `limit`, `opt_out`."""
+
     def __init__(
         self,
         *,
@@ -130,10 +135,11 @@ class Terms(_message.Message):
         items: _abc.Iterable[Global___TermsItem] | None = ...,
         recipients: _abc.Iterable[_builtins.str] | None = ...,
         regions: _abc.Iterable[_builtins.str] | None = ...,
+        rights: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "purposes", b"purposes", "recipients", b"recipients", "regions", b"regions", "retention_days", b"retention_days", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "purposes", b"purposes", "recipients", b"recipients", "regions", b"regions", "retention_days", b"retention_days", "rights", b"rights", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

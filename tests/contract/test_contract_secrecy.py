@@ -15,13 +15,13 @@ SENSITIVE_NAMES = {
     *("session_token", "upload_token", "sha256", "stored_sha256"),
 }
 # Services through which end users' data passes: bytes there may be a body, or a digest that can be guessed.
-DATA_PACKAGES = {"idv.ingest.v1", "idv.storage.v1"}
+DATA_PACKAGES = ("idv.ingest.v1.", "idv.storage.v1.")
 
 
 def sensitive(field: FieldDescriptor) -> bool:
     if field.type == FieldDescriptor.TYPE_BOOL and not descriptors.item(field).code:
         return False
-    of_data = field.type == FieldDescriptor.TYPE_BYTES and field.containing_type.file.package in DATA_PACKAGES
+    of_data = field.type == FieldDescriptor.TYPE_BYTES and field.full_name.startswith(DATA_PACKAGES)
     return of_data or field.name in SENSITIVE_NAMES or bool(descriptors.item(field).code)
 
 

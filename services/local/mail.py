@@ -1,6 +1,4 @@
-"""A mail server that delivers into a folder: what the suite sends can be read there, and leaves this machine
-never.
-"""
+"""A mail server that delivers into a folder: what the suite sends can be read there and goes nowhere else."""
 
 from __future__ import annotations
 

@@ -17,9 +17,8 @@ services           {ingest|storage|retention|notice: Service}
     log            file with its output
     telemetry      folder with spans.jsonl and metrics.jsonl
 postgres           {dsn: of the superuser, pid, log}
-objects            {endpoint: S3, filer: its unauthenticated file interface, access_key, secret_key, pid,
-log}: the account
-                   that may read everything
+objects            {endpoint: S3, filer: its unauthenticated file interface, access_key, secret_key, pid, log}: the
+                   account that may read everything
 mail               {address: host:port of SMTP, directory: one .eml file per message}
 ca                 PEM file of the authority that signed every certificate
 certificates       {"service:NAME"|"customer:ID": {certificate, private_key, authority}}: PEM files
@@ -125,8 +124,9 @@ class Ready(_Part):
         except OSError:
             raise LocalError(f"There is no ready file at {path}.", "Start the stack first: idv up.") from None
         except ValidationError:
-            raise LocalError(f"{path} is no ready file of this version.", "Start the stack anew: idv up.")
-            from None
+            raise LocalError(
+                f"{path} is no ready file of this version.", "Start the stack anew: idv up."
+            ) from None
 
     def write(self, path: Path) -> None:
         """Write `path` in one step, readable by its owner alone: it holds tokens."""

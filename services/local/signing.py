@@ -1,6 +1,4 @@
-"""The secrets that a deployment's operator provides: signing keys, the log's key, passwords of the database
-roles.
-"""
+"""The secrets that an operator provides: signing keys, the log's key, passwords of the database roles."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What every process of the suite runs on; it knows no service."""

@@ -1,0 +1,163 @@
+"""The service's PostgreSQL: one engine, short transactions, tenants set inside each, and driver errors mapped once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final, Self
+
+import asyncpg
+from idv.errors import IdvError, Reason
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.runtime.settings import DatabaseSettings
+
+_SET_TENANTS = text("SELECT set_config('idv.tenants', :tenants, true)")
+_ROLE = text(
+    "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb,"
+    " EXISTS (SELECT FROM pg_class WHERE relowner = r.oid) AS owner FROM pg_roles r WHERE rolname = current_user"
+)
+_DURABILITY = text("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
+_DURABLE: Final = frozenset({"on", "remote_apply"})
+
+_AGAIN: Final = frozenset({"40001", "40P01", "55P03", "55006"})
+"""Serialization failure, deadlock, lock not available, object in use: the same call may succeed in a moment."""
+_AWAY: Final = ("08", "53", "57P", "58")
+"""Connection lost, out of resources, operator intervention, system error."""
+_RETRY_SECONDS: Final = 1.0
+
+
+class UnsafeDatabaseError(Exception):
+    """The database or the role would break a promise of the suite; `faults` says every one with its remedy."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("the database cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        self.faults = faults
+
+
+class Database:
+    """One engine with its pool. `async with Database.open(settings) as database` checks it first and closes it after."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, settings: DatabaseSettings) -> Self:
+        """A database for the runtime role; connections are made when they are needed."""
+        return cls(_engine(settings.dsn.get_secret_value(), settings))
+
+    @classmethod
+    def open_owner(cls, settings: DatabaseSettings) -> Self:
+        """A database for the owner role, for what needs ownership: making, detaching and dropping partitions."""
+        if settings.owner_dsn is None:
+            raise ValueError("the setting database.owner_dsn is missing")
+        return cls(_engine(settings.owner_dsn.get_secret_value(), settings, pool_size=2))
+
+    @asynccontextmanager
+    async def transaction(self, tenants: Sequence[str] = ()) -> AsyncIterator[AsyncConnection]:
+        """One READ COMMITTED transaction, committed when the block ends without an exception.
+
+        Row-level security shows and takes rows of `tenants` only; with none it shows no Customer's rows at all. Errors of the
+        driver that leave the block become IdvError: UNAVAILABLE with a retry where one helps, else INTERNAL.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                if tenants:
+                    await connection.execute(_SET_TENANTS, {"tenants": ",".join(tenants)})
+                yield connection
+        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise driver_error(error) from error
+
+    async def check(self) -> None:
+        """Raises UnsafeDatabaseError unless the role is powerless enough and commits are durable."""
+        async with self.transaction() as connection:
+            role = (await connection.execute(_ROLE)).one()
+            fsync, commit = (await connection.execute(_DURABILITY)).one()
+        faults = [
+            f"the role {what}: log in as the service's runtime role"
+            for what, bad in (
+                ("is a superuser", role.rolsuper),
+                ("bypasses row-level security", role.rolbypassrls),
+                ("may create roles", role.rolcreaterole),
+                ("may create databases", role.rolcreatedb),
+                ("owns tables", role.owner),
+            )
+            if bad
+        ]
+        if fsync != "on":
+            faults.append("fsync is off: an acknowledged record could be lost; set fsync = on")
+        if commit not in _DURABLE:
+            faults.append(f"synchronous_commit is {commit}: set it to on")
+        if faults:
+            raise UnsafeDatabaseError(faults)
+
+    async def close(self) -> None:
+        """Closes every connection of the pool."""
+        await self.engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.check()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def driver_error(error: BaseException) -> IdvError:
+    """What a caller is told about an error of the driver: never its text, which can hold values."""
+    state = sqlstate(error)
+    if state in _AGAIN or state.startswith(_AWAY) or _is_lost(error):
+        return IdvError(
+            Reason.ERROR_REASON_UNAVAILABLE,
+            "the store is away or busy",
+            metadata={"sqlstate": state} if state else None,
+            retry_after=_RETRY_SECONDS,
+        )
+    if state == "57014":
+        return IdvError(
+            Reason.ERROR_REASON_DEADLINE_EXCEEDED, "the store took too long", retry_after=_RETRY_SECONDS
+        )
+    return IdvError(Reason.ERROR_REASON_INTERNAL, "an internal error happened")
+
+
+def sqlstate(error: BaseException) -> str:
+    """The SQLSTATE behind an error of SQLAlchemy or asyncpg; empty when there is none."""
+    cause: BaseException | None = error
+    while cause is not None:
+        state = getattr(cause, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+        cause = cause.orig if isinstance(cause, DBAPIError) else cause.__cause__
+    return ""
+
+
+def _is_lost(error: BaseException) -> bool:
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error.orig, OSError | TimeoutError)
+    return isinstance(error, OSError | asyncpg.InterfaceError)
+
+
+def _engine(dsn: str, settings: DatabaseSettings, pool_size: int | None = None) -> AsyncEngine:
+    return create_async_engine(
+        sqlalchemy_url(dsn),
+        pool_size=pool_size or settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.command_timeout,
+        pool_pre_ping=False,
+        hide_parameters=True,
+        connect_args={"command_timeout": settings.command_timeout, "timeout": settings.command_timeout},
+    )
+
+
+def sqlalchemy_url(dsn: str) -> str:
+    """The DSN as SQLAlchemy wants it, with the asyncpg driver."""
+    return "postgresql+asyncpg://" + dsn.split("://", 1)[1]

@@ -1,0 +1,95 @@
+"""Channels to other services of the suite: mutual TLS with this service's certificate, deadline and trace passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from idv.aio_channel import AioChannel
+from idv.channel import Credentials, options
+
+from services.runtime import calls
+from services.runtime.logs import Log
+from services.runtime.settings import TlsFiles
+from services.runtime.tls import Stamp, stamp
+
+_LOOK_SECONDS: Final = 5.0
+_GRACE_SECONDS: Final = 60.0
+_OUTSIDE_SECONDS: Final = 30.0
+"""The deadline of a call that no call of ours limits, as in a periodic job."""
+
+
+class Peers:
+    """The channels of a process, one for each target; they move to new connections when the certificate is replaced."""
+
+    def __init__(self, files: TlsFiles, log: Log) -> None:
+        self._files = files
+        self._log = log
+        self._channels: dict[str, AioChannel] = {}
+        self._stamp: Stamp | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def channel(self, target: str) -> AioChannel:
+        """The channel to `target` ("host:port")."""
+        known = self._channels.get(target)
+        if known is None:
+            known = AioChannel(
+                lambda: self._open(target), timeout=_timeout, metadata=_trace, around=calls.waiting_for
+            )
+            self._channels[target] = known
+        return known
+
+    def _open(self, target: str) -> grpc.aio.Channel:
+        files = self._files
+        credentials = Credentials.read(files.authority, files.certificate, files.private_key)
+        return grpc.aio.secure_channel(target, credentials.channel(), options=options(()))
+
+    async def __aenter__(self) -> Self:
+        self._stamp = stamp(self._files)
+        self._watch = asyncio.create_task(self._follow_files())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        for task in self._closing:
+            task.cancel()
+        for channel in self._channels.values():
+            await channel.close()
+
+    async def _follow_files(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                now = stamp(self._files)
+                if now != self._stamp:
+                    self._reopen()
+                    self._stamp = now
+            except (OSError, ValueError) as error:
+                self._log.error("the renewed certificate cannot be used", exc_info=error)
+
+    def _reopen(self) -> None:
+        for target, channel in self._channels.items():
+            before = channel.replace(self._open(target))
+            task = asyncio.create_task(before.close(_GRACE_SECONDS))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+def _timeout() -> float | None:
+    call = calls.running_call()
+    if call is None:
+        return _OUTSIDE_SECONDS
+    return calls.remaining()
+
+
+def _trace() -> tuple[tuple[str, str], ...]:
+    call = calls.running_call()
+    if call is None or call.traceparent is None:
+        return ()
+    return ((calls.TRACEPARENT, call.traceparent),)

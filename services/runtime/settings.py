@@ -1,0 +1,267 @@
+"""Settings of a service: from the environment (`IDV_<SERVICE>_…`, nested by `__`) over a TOML or YAML file, checked whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from services.runtime import setting_checks as checks
+
+ReadableFile = Annotated[Path, AfterValidator(checks.readable_file)]
+"""A file that exists and can be read."""
+Directory = Annotated[Path, AfterValidator(checks.writable_directory)]
+"""A folder that exists and can be written."""
+Address = Annotated[str, AfterValidator(checks.address)]
+"""`host:port`, an IPv6 host in brackets; port 0 takes any free one."""
+PostgresDsn = Annotated[SecretStr, AfterValidator(checks.postgres_dsn)]
+"""`postgresql://user:password@host:port/database`."""
+Jwks = Annotated[str, AfterValidator(checks.jwks_source)]
+"""A JWKS: the path of a readable file, or a URL."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class TlsFiles(_Part):
+    """The certificate of this service, its key, and the authority that signs its peers; PEM files, reloaded when replaced."""
+
+    certificate: ReadableFile
+    private_key: ReadableFile
+    authority: ReadableFile
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        checks.certificate_pair(self.certificate, self.private_key, self.authority)
+        return self
+
+
+class TokenTrust(_Part):
+    """Whose bearer tokens are accepted, and for which audience; the keys are read again when they change."""
+
+    jwks: Jwks
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)] = "idv"
+
+    @property
+    def source(self) -> Path | str:
+        """The JWKS as a path, or as a URL."""
+        return self.jwks if "://" in self.jwks else Path(self.jwks)
+
+
+class SessionTokenTrust(TokenTrust):
+    """Whose upload tokens are accepted: those that ingest signs."""
+
+    issuer: Annotated[str, Field(min_length=1)] = "idv-ingest"
+    audience: Annotated[str, Field(min_length=1)] = "idv-upload"
+
+
+class DatabaseSettings(_Part):
+    """The service's database: the runtime role's login and, where partitions are made or dropped, the owner's."""
+
+    dsn: PostgresDsn
+    owner_dsn: PostgresDsn | None = None
+    pool_size: Annotated[int, Field(ge=1, le=100)] = 10
+    command_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """Seconds that one statement may take."""
+
+
+class TelemetrySettings(_Part):
+    """Logs go to standard output; traces and metrics to an OTLP endpoint, or to JSON lines files in `directory`."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str | None = None
+    directory: Directory | None = None
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """The share of calls that leave a trace and, when they succeed, a log line. Failures always leave a line."""
+    metric_seconds: Annotated[float, Field(gt=0)] = 15.0
+
+
+class ServerSettings(_Part):
+    """Limits of the gRPC server, see the documentation of each gRPC channel argument."""
+
+    max_message_bytes: Annotated[int, Field(ge=65536, le=64 << 20)] = 4 << 20
+    max_concurrent_streams: Annotated[int, Field(ge=1)] = 256
+    """Calls that one connection may have open."""
+    max_connection_age: Annotated[float, Field(gt=0)] = 1800.0
+    """Seconds until a connection is asked to reconnect, so that new replicas get their share and new certificates count."""
+    unary_deadline: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds for a unary call that sets no deadline."""
+    upload_deadline: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds for a client stream that sets no deadline."""
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs. A service's own class sets `model_config = SettingsConfigDict(env_prefix="IDV_STORAGE_")`."""
+
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    environment: Literal["local", "production"] = "production"
+    deployment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,252}$")]
+    listen_tls: Address | None = None
+    listen_mtls: Address | None = None
+    listen_health: Address = "127.0.0.1:0"
+    tls: TlsFiles
+    customer_tokens: TokenTrust | None = None
+    session_tokens: SessionTokenTrust | None = None
+    database: DatabaseSettings | None = None
+    time_file: Path | None = None
+    telemetry: TelemetrySettings = TelemetrySettings()
+    server: ServerSettings = ServerSettings()
+    drain_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """Seconds between NOT_SERVING and refusing new calls, so that load balancers look away first."""
+    grace_seconds: Annotated[float, Field(ge=0)] = 20.0
+    """Seconds for running calls to end after that."""
+
+    @field_validator("time_file")
+    @classmethod
+    def _travel_only_locally(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("environment") != "local":
+            raise checks.fault(
+                "a time-travel file is honoured only in a local environment", "remove time_file"
+            )
+        return value
+
+    @field_validator("customer_tokens", "session_tokens")
+    @classmethod
+    def _fetched_safely(cls, value: TokenTrust | None, info: ValidationInfo) -> TokenTrust | None:
+        if value is not None and value.jwks.startswith("http://") and info.data.get("environment") != "local":
+            raise checks.fault("keys must not be fetched over plain http", "give an https address")
+        return value
+
+    @field_validator("listen_mtls")
+    @classmethod
+    def _some_port(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("listen_tls") is None and "listen_tls" in info.data:
+            raise checks.fault("neither listen_tls nor listen_mtls is set", "set the port that callers use")
+        return value
+
+
+class Fault(NamedTuple):
+    """One thing wrong with the settings."""
+
+    field: str
+    problem: str
+    remedy: str
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `faults` lists everything that is wrong, never with a value that may be secret."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        lines = [f"  - {fault.field}: {fault.problem} ({fault.remedy})" for fault in faults]
+        super().__init__(f"{len(faults)} fault(s) in the settings:\n" + "\n".join(lines))
+        self.faults = faults
+
+
+_S = TypeVar("_S", bound=ServiceSettings)
+
+
+def load_settings(cls: type[_S], file: Path | None = None) -> _S:
+    """The settings of `cls`; the environment wins over the file. Raises SettingsError with every fault."""
+    values, faults = _read(file)
+    prefix = str(cls.model_config.get("env_prefix", ""))
+    faults += _unknown_variables(cls, prefix)
+    try:
+        settings = cls(**_merge(values, EnvSettingsSource(cls)()))
+    except ValidationError as error:
+        faults += [
+            _fault(dict(detail), prefix) for detail in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError(faults) from None  # the cause would quote the input
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def _read(file: Path | None) -> tuple[dict[str, Any], list[Fault]]:
+    if file is None:
+        return {}, []
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
+    except OSError as error:
+        return {}, [
+            Fault("--config", f"{file} cannot be read: {error.strerror}", "name a readable TOML or YAML file")
+        ]
+    except (ValueError, yaml.YAMLError):
+        return {}, [Fault("--config", f"{file} is not valid {file.suffix or 'YAML'}", "correct its syntax")]
+    if values is not None and not isinstance(values, dict):
+        return {}, [Fault("--config", f"{file} holds no table of settings", "write one 'name: value' a line")]
+    return values or {}, []
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _unknown_variables(cls: type[ServiceSettings], prefix: str) -> list[Fault]:
+    if not prefix:
+        return []
+    known = {name.upper() for name in cls.model_fields}
+    return [
+        Fault(name, "no such setting", "correct the name or unset the variable")
+        for name in sorted(os.environ)
+        if name.upper().startswith(prefix) and name.upper().removeprefix(prefix).split("__")[0] not in known
+    ]
+
+
+def _fault(detail: dict[str, Any], prefix: str) -> Fault:
+    path = [str(part) for part in detail["loc"]]
+    variable = prefix + "__".join(path).upper()
+    remedy = (detail.get("ctx") or {}).get("remedy")
+    if remedy is None:
+        verb = "set" if detail["type"] == "missing" else "correct"
+        remedy = "remove it" if detail["type"] == "extra_forbidden" else f"{verb} {variable}"
+    problem = re.sub(r"^Value error, ", "", detail["msg"])
+    return Fault(".".join(path), problem, str(remedy))
+
+
+__all__ = [
+    *(
+        "Address",
+        "DatabaseSettings",
+        "Directory",
+        "Fault",
+        "PostgresDsn",
+        "PydanticCustomError",
+        "ReadableFile",
+    ),
+    *(
+        "ServerSettings",
+        "ServiceSettings",
+        "SessionTokenTrust",
+        "SettingsError",
+        "TelemetrySettings",
+        "TlsFiles",
+    ),
+    *("TokenTrust", "load_settings"),
+]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 import json
 import secrets
 import shutil
 import signal
 import sysconfig
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +17,7 @@ from typing import Self
 from services.local.errors import LocalError
 from services.local.files import write_private
 from services.local.leftovers import end_recorded, forget, record
-from services.local.ports import GRPC_OFFSET, LOOPBACK, free_port, is_free
+from services.local.ports import GRPC_OFFSET, LOOPBACK, PortBook
 from services.local.process import Process
 
 REGION = "us-east-1"
@@ -55,11 +54,13 @@ class ObjectStore:
     seconds until it is writable).
 
     Args:
-        directory: holds `data`, `identities.json`, `ports.json` and `log`; made if absent, mode 0700.
+        directory: holds `data`, `identities.json` and `ports.json`; made if absent, mode 0700.
+        log: the server's log file; default `log` in the directory.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, log: Path | None = None) -> None:
         self.directory = directory
+        self.log = log or directory / "log"
         self._ports: Ports | None = None
         self._process: Process | None = None
 
@@ -110,7 +111,7 @@ class ObjectStore:
         self._write_identities()
         # Flags of an earlier start are kept there and would win over the ones given now.
         (self.directory / "data" / "mini.options").unlink(missing_ok=True)
-        self._process = Process(self._command(self._ports), log=self.directory / "log", cwd=self.directory)
+        self._process = Process(self._command(self._ports), log=self.log, cwd=self.directory)
         await self._process.start()
         record(self.directory / "pid", self._process.pid)
         await self._wait_until_writable(self._process)
@@ -183,14 +184,8 @@ class ObjectStore:
 
     def _choose_ports(self) -> Ports:
         """The ports of the last start where they are free: the volume knows itself by its address."""
-        path = self.directory / "ports.json"
-        with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-            ports = Ports(**json.loads(path.read_text()))
-            if all(is_free(port) and is_free(port + GRPC_OFFSET) for port in asdict(ports).values()):
-                return ports
-        ports = Ports(*(free_port(with_grpc=True) for _ in range(5)))
-        write_private(path, json.dumps(asdict(ports)))
-        return ports
+        book = PortBook(self.directory / "ports.json")
+        return Ports(*(book.port(field.name, with_grpc=True) for field in fields(Ports)))
 
     def _write_identities(self) -> None:
         path = self.directory / "identities.json"
@@ -229,7 +224,7 @@ class ObjectStore:
         self._remove_sockets()
         raise LocalError(
             f"The object store in {self.directory} does not start: {tail}",
-            f"Read {self.directory / 'log'}, or use another directory.",
+            f"Read {self.log}, or use another directory.",
         )
 
 

@@ -49,12 +49,14 @@ class Postgres:
     again, also after kill -9.
 
     Args:
-        directory: holds `data`, `password` and `log`; made if absent, mode 0700.
+        directory: holds `data` and `password`; made if absent, mode 0700.
         port: fixed port; default a free one, kept for the life of this object.
+        log: the server's log file; default `log` in the directory.
     """
 
-    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+    def __init__(self, directory: Path, *, port: int | None = None, log: Path | None = None) -> None:
         self.directory = directory
+        self.log = log or directory / "log"
         self.port = port or free_port()
         self._process: Process | None = None
 
@@ -92,7 +94,7 @@ class Postgres:
         arguments = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
         self._process = Process(
             [self._program("postgres"), "-D", str(self._data), "-p", str(self.port), *arguments],
-            log=self.directory / "log",
+            log=self.log,
             death_signal=signal.SIGQUIT,  # immediate shutdown: nothing is left in shared memory
             unprivileged=account,
         )
@@ -107,7 +109,7 @@ class Postgres:
             await asyncio.sleep(0.2)
         raise LocalError(
             f"PostgreSQL in {self.directory} does not start: {self._process.log_tail()}",
-            f"Read {self.directory / 'log'}, or use another directory.",
+            f"Read {self.log}, or use another directory.",
         )
 
     async def stop(self) -> None:
@@ -188,7 +190,7 @@ class Postgres:
                     f"--pwfile=/dev/fd/{read_end}",
                     *locale,
                 ],
-                log=self.directory / "log",
+                log=self.log,
                 unprivileged=account,
             )
             await initdb.start(pass_fds=[read_end])

@@ -17,8 +17,9 @@ services           {ingest|storage|retention|notice: Service}
     log            file with its output
     telemetry      folder with spans.jsonl and metrics.jsonl
 postgres           {dsn: of the superuser, pid, log}
-objects            {endpoint: S3, filer: its unauthenticated file interface, access_key, secret_key, pid, log}: the
-                   account that may read everything
+objects            {endpoint: S3, filer: its unauthenticated file interface, access_key, secret_key, pid,
+log};
+                   the keys are those of the account that may do everything
 mail               {address: host:port of SMTP, directory: one .eml file per message}
 ca                 PEM file of the authority that signed every certificate
 certificates       {"service:NAME"|"customer:ID": {certificate, private_key, authority}}: PEM files

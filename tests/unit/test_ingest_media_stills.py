@@ -1,0 +1,185 @@
+"""Pictures lose everything planted in them and keep every pixel; broken ones give typed faults."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from idv.types.v1 import errors_pb2 as errors
+from PIL import Image
+
+from services.ingest.media import check
+from services.ingest.media.fault import MediaError
+from services.local import specimens
+from services.local.specimens import Specimen
+
+LIMITS = check.MediaLimits(pixels=200_000)
+MARK = specimens.MARK.encode()
+FACE = specimens.face("Ada Example", 160)
+MAKERS: dict[str, Callable[..., Specimen]] = {
+    "jpeg": specimens.jpeg,
+    "png": specimens.png,
+    "webp": specimens.webp,
+}
+SPECIMENS = {kind: make(FACE) for kind, make in MAKERS.items()}
+
+
+def opened(body: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(body))
+    image.load()
+    return image
+
+
+def refused(body: bytes, declared: str, limits: check.MediaLimits = LIMITS) -> MediaError:
+    with pytest.raises(MediaError) as caught:
+        check.clean(body, declared, limits)
+    assert caught.value.message
+    assert caught.value.remedy
+    return caught.value
+
+
+pictures = st.builds(
+    lambda size, seed, mode: Image.effect_mandelbrot(size, (-2, -1, 1, 1), 20 + seed).convert(mode),
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.integers(0, 20),
+    st.sampled_from(["RGB", "L"]),
+)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@settings(max_examples=30, deadline=None)
+@given(image=pictures, orientation=st.integers(1, 8))
+def test_what_was_planted_is_gone_and_every_pixel_is_kept(
+    kind: str, image: Image.Image, orientation: int
+) -> None:
+    sent = MAKERS[kind](image, orientation=orientation)
+    kept = check.clean(sent.body, sent.media_type, LIMITS)
+    before, after = opened(sent.body), opened(kept.body)
+    assert MARK in sent.body
+    assert MARK not in kept.body
+    assert after.tobytes() == before.tobytes()
+    assert (after.size, after.mode) == (before.size, before.mode)
+    assert after.info["icc_profile"] == specimens.colour_profile()
+    assert dict(after.getexif()) == ({specimens._ORIENTATION: orientation} if orientation > 1 else {})
+    assert {"exif", "xmp", "trailing_data"} <= set(kept.removed)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_stripping_twice_changes_nothing_and_reports_nothing(kind: str) -> None:
+    sent = MAKERS[kind](FACE, orientation=6)
+    once = check.clean(sent.body, sent.media_type, LIMITS)
+    twice = check.clean(once.body, sent.media_type, LIMITS)
+    assert twice.body == once.body
+    assert twice.removed == frozenset()
+
+
+def test_the_entropy_coded_data_of_a_jpeg_stays_byte_for_byte() -> None:
+    out = io.BytesIO()
+    FACE.save(out, "JPEG", progressive=True, restart_marker_rows=1)
+    plain = out.getvalue()
+    kept = check.clean(plain, check.JPEG, LIMITS).body
+    assert kept[kept.index(b"\xff\xdb") :] == plain[plain.index(b"\xff\xdb") :]
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_truncated_picture_is_a_typed_fault(kind: str, data: st.DataObject) -> None:
+    sent = SPECIMENS[kind]
+    whole = check.clean(sent.body, sent.media_type, LIMITS).body
+    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    fault = refused(cut, sent.media_type)
+    assert fault.reason in {
+        errors.ERROR_REASON_MEDIA_TRUNCATED,
+        errors.ERROR_REASON_MEDIA_UNDECODABLE,
+        errors.ERROR_REASON_MEDIA_TYPE_MISMATCH,
+        errors.ERROR_REASON_EMPTY_BODY,
+    }
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@settings(max_examples=150, deadline=None)
+@given(changes=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=8))
+def test_flipped_bytes_never_crash_and_never_pass_with_the_mark(
+    kind: str, changes: list[tuple[int, int]]
+) -> None:
+    sent = SPECIMENS[kind]
+    body = bytearray(sent.body)
+    for at, value in changes:
+        body[at % len(body)] = value
+    try:
+        kept = check.clean(bytes(body), sent.media_type, LIMITS)
+    except MediaError:
+        return
+    assert MARK not in kept.body
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_mislabelled_picture_is_refused(kind: str) -> None:
+    sent = SPECIMENS[kind]
+    for declared in {check.JPEG, check.PNG, check.WEBP, check.PDF} - {sent.media_type}:
+        assert refused(sent.body, declared).reason == errors.ERROR_REASON_MEDIA_TYPE_MISMATCH
+
+
+def test_an_empty_or_oversize_body_is_refused() -> None:
+    assert refused(b"", check.JPEG).reason == errors.ERROR_REASON_EMPTY_BODY
+    sent = SPECIMENS["jpeg"]
+    small = check.MediaLimits(body_bytes=len(sent.body) - 1)
+    assert refused(sent.body, check.JPEG, small).reason == errors.ERROR_REASON_TOO_LARGE
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_bomb(width: int, height: int) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1 << 20), 9))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+def test_a_decompression_bomb_is_refused_before_it_expands() -> None:
+    assert refused(png_bomb(30_000, 30_000), check.PNG).reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
+    more_than_declared = refused(png_bomb(10, 10), check.PNG)
+    assert more_than_declared.reason == errors.ERROR_REASON_MEDIA_UNDECODABLE
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_picture_over_the_pixel_limit_is_refused(kind: str) -> None:
+    sent = SPECIMENS[kind]
+    limits = check.MediaLimits(pixels=FACE.width * FACE.height - 1)
+    assert refused(sent.body, sent.media_type, limits).reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
+
+
+def test_an_animation_is_refused_or_reduced_to_its_still_picture() -> None:
+    frames = [FACE, FACE.rotate(90)]
+    webp, png = io.BytesIO(), io.BytesIO()
+    frames[0].save(webp, "WEBP", save_all=True, append_images=frames[1:])
+    frames[0].save(png, "PNG", save_all=True, append_images=frames[1:])
+    with pytest.raises(MediaError):
+        check.clean(webp.getvalue(), check.WEBP, LIMITS)
+    kept = check.clean(png.getvalue(), check.PNG, LIMITS)
+    assert "animation" in kept.removed
+    assert opened(kept.body).tobytes() == FACE.tobytes()
+
+
+def test_interlaced_and_palette_pngs_keep_their_pixels() -> None:
+    for image in (FACE.quantize(16), FACE.convert("RGBA"), FACE.convert("1"), FACE.convert("LA")):
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        kept = check.clean(out.getvalue(), check.PNG, LIMITS)
+        assert opened(kept.body).convert("RGBA").tobytes() == opened(out.getvalue()).convert("RGBA").tobytes()
+
+
+def test_bytes_hidden_after_the_pixels_of_a_png_are_removed() -> None:
+    raw = b"".join(b"\0" + bytes(30) for _ in range(10))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 2, 0, 0, 0))
+    hidden = chunk(b"IDAT", zlib.compress(raw) + MARK)
+    kept = check.clean(b"\x89PNG\r\n\x1a\n" + header + hidden + chunk(b"IEND", b""), check.PNG, LIMITS)
+    assert MARK not in kept.body
+    assert kept.removed == {"trailing_data"}

@@ -1,4 +1,5 @@
-"""Channels to the services: TLS or mutual TLS, bearer tokens, deadlines, retries of idempotent calls, typed errors.
+"""Channels to the services: TLS or mutual TLS, bearer tokens, deadlines, retries of idempotent calls, typed
+errors.
 
     from idv import channel
     from idv.ingest.v1 import ingest_pb2_grpc
@@ -72,10 +73,11 @@ def aio(
 ) -> AioChannel:
     """An asyncio channel to `target` ("host:port").
 
-    `token`: a bearer token, or what gives the present one. `timeout`: seconds for calls that set none; streams that answer
-    without end need `timeout=None` at the call. `retried`: full names of services ("idv.storage.v1.StorageService") whose
-    unary calls are repeated while the server is unavailable: safe because every mutation carries a request id.
-    `server_name`: the name in the server's certificate where it is not the host of `target`.
+    `token`: a bearer token, or what gives the present one. `timeout`: seconds for calls that set none;
+    streams that answer without end need `timeout=None` at the call. `retried`: full names of services
+    ("idv.storage.v1.StorageService") whose unary calls are repeated while the server is unavailable: safe
+    because every mutation carries a request id. `server_name`: the name in the server's certificate where
+    it is not the host of `target`.
     """
     open_channel = _opener(target, credentials, retried, server_name)
     return AioChannel(open_channel, token=token, timeout=timeout)

@@ -1,4 +1,5 @@
-"""The one typed error of the suite: raised by servers, carried as `google.rpc.Status`, and raised again by clients.
+"""The one typed error of the suite: raised by servers, carried as `google.rpc.Status`, and raised again by
+clients.
 
 Nobody parses messages: callers branch on `IdvError.reason`, a value of `idv.types.v1.ErrorReason`.
 """
@@ -31,7 +32,8 @@ _NUMBERS = {
     for value in errors_pb2.ErrorReason.DESCRIPTOR.values
 }
 
-# What a status says that carries no reason of ours: the transport itself, a proxy, or a server of another kind.
+# What a status says that carries no reason of ours: the transport itself, a proxy, or a server of another
+# kind.
 _WITHOUT_REASON: Mapping[grpc.StatusCode, tuple[Reason.ValueType, str]] = {
     grpc.StatusCode.CANCELLED: (Reason.ERROR_REASON_CANCELLED, "the call was cancelled"),
     grpc.StatusCode.INVALID_ARGUMENT: (Reason.ERROR_REASON_INVALID_ARGUMENT, "the request was refused"),
@@ -63,9 +65,10 @@ class FieldViolation(NamedTuple):
 class IdvError(Exception):
     """A refusal or failure with a reason that a program can branch on.
 
-    `message` is one sentence for a person: what happened and to which resource; never a value of an end user. `remedy` says
-    what to do. `field` names the request field at fault, `violations` several. `metadata` holds short machine-readable facts.
-    `retry_after` is in seconds. `remote` is true for an error that a client received.
+    `message` is one sentence for a person: what happened and to which resource; never a value of an end
+    user. `remedy` says what to do. `field` names the request field at fault, `violations` several.
+    `metadata` holds short machine-readable facts. `retry_after` is in seconds. `remote` is true for an
+    error that a client received.
     """
 
     def __init__(
@@ -105,7 +108,9 @@ class IdvError(Exception):
         return status_code(self.reason)
 
     def to_status(self) -> status_pb2.Status:
-        """Renders the error as `google.rpc.Status` with ErrorInfo, BadRequest and RetryInfo where they apply."""
+        """Renders the error as `google.rpc.Status` with ErrorInfo, BadRequest and RetryInfo where they
+        apply.
+        """
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
         info = error_details_pb2.ErrorInfo(reason=self.reason_name, domain=DOMAIN, metadata=self.metadata)
         if self.remedy:
@@ -124,7 +129,9 @@ class IdvError(Exception):
 
     @classmethod
     def from_status(cls, status: status_pb2.Status) -> Self:
-        """The error that a server rendered with `to_status`; a reason this release does not know falls back to its code."""
+        """The error that a server rendered with `to_status`; a reason this release does not know falls back
+        to its code.
+        """
         code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
         reason, message = _WITHOUT_REASON.get(code, _UNKNOWN)
         info, bad, retry = (
@@ -154,8 +161,8 @@ class IdvError(Exception):
     def from_rpc(cls, error: grpc.RpcError) -> Self:
         """The error behind a failed call, synchronous or asyncio.
 
-        What the transport itself reports (an address, a certificate's fault) stays in the RpcError, which callers keep as the cause:
-        it must not travel on to somebody else's client.
+        What the transport itself reports (an address, a certificate's fault) stays in the RpcError, which
+        callers keep as the cause: it must not travel on to somebody else's client.
         """
         for key, value in _trailers(error):
             if key == STATUS_METADATA:

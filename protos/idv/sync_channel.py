@@ -1,4 +1,6 @@
-"""The blocking channel of `idv.channel`: adds token and deadline to each call, and turns failures into IdvError."""
+"""The blocking channel of `idv.channel`: adds token and deadline to each call, and turns failures into
+IdvError.
+"""
 
 from __future__ import annotations
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
 from idv.types.v1 import access_pb2
@@ -36,7 +37,9 @@ class AccessRule:
 
 
 def rules_of(service: ServiceDescriptor) -> dict[str, AccessRule]:
-    """The rule of each method by its name; raises MissingRuleError naming every method whose rule is missing or wrong."""
+    """The rule of each method by its name; raises MissingRuleError naming every method whose rule is
+    missing or wrong.
+    """
     rules, faults = {}, []
     for method in service.methods:
         fault = _fault(method)
@@ -78,12 +81,13 @@ def check_caller(caller: Caller, rule: AccessRule) -> None:
 
 
 def check_tenant(caller: Caller, rule: AccessRule, message: Message) -> None:
-    """The part of `check` that reads the request, or the first of a client stream: raises WRONG_TENANT or WRONG_SESSION.
+    """The part of `check` that reads the request, or the first of a client stream: raises WRONG_TENANT or
+    WRONG_SESSION.
 
     Internal services act for every Customer: their reads name a purpose instead.
     """
     if rule.tenant_field and not rule.anyone and caller.kind is not CallerKind.SERVICE:
-        _check_tenant(caller, getattr(message, rule.tenant_field), rule.tenant_field)
+        _check_tenant(caller, attrgetter(rule.tenant_field)(message), rule.tenant_field)
 
 
 def _allowed(caller: Caller, rule: AccessRule) -> bool:
@@ -127,7 +131,15 @@ def _fault(method: MethodDescriptor) -> str | None:
     if not (rule.customer or rule.session_token or rule.services or rule.anyone):
         return "its rule allows nobody"
     if rule.tenant_field:
-        field = method.input_type.fields_by_name.get(rule.tenant_field)
+        field = _field(method.input_type, rule.tenant_field)
         if field is None or field.type != FieldDescriptor.TYPE_STRING:
             return f"its tenant_field {rule.tenant_field} is no text field of {method.input_type.full_name}"
     return None
+
+
+def _field(message: Descriptor | None, path: str) -> FieldDescriptor | None:
+    field = None
+    for name in path.split("."):
+        field = message.fields_by_name.get(name) if message is not None else None
+        message = field.message_type if field is not None else None
+    return field

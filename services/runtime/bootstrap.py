@@ -1,4 +1,6 @@
-"""The one way to start, run and stop a service: `async with Runtime.start(settings, service="ingest") as runtime`."""
+"""The one way to start, run and stop a service: `async with Runtime.start(settings, service="ingest") as
+runtime`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ _KEY_REFRESH_SECONDS = 300.0
 
 
 class Runtime:
-    """A service's process: clock, log, telemetry, callers' identity, its database, its ports and its periodic jobs.
+    """A service's process: clock, log, telemetry, callers' identity, its database, its ports and its
+    periodic jobs.
 
     `addresses` holds the bound ports by kind ("tls", "mtls", "health") once `serving` is set.
     """
@@ -81,10 +84,11 @@ class Runtime:
         return self._database
 
     def channel(self, target: str) -> AioChannel:
-        """A channel to another service of the suite, with this service's certificate, which follows its files.
+        """A channel to another service of the suite, with this service's certificate, which follows its
+        files.
 
-        Calls inherit the remaining time and the trace of the running call, and raise IdvError. Channels to one target are shared
-        and closed with the runtime.
+        Calls inherit the remaining time and the trace of the running call, and raise IdvError. Channels to
+        one target are shared and closed with the runtime.
         """
         return self._peers.channel(target)
 
@@ -103,7 +107,9 @@ class Runtime:
         self._services.append(GuardedService(self._core, add_to_server, servicer, service.full_name, rules))
 
     def every(self, job: PeriodicJob) -> None:
-        """Runs `job` while the service serves; under a lease, unless the job says otherwise. Raises ValueError without a database."""
+        """Runs `job` while the service serves; under a lease, unless the job says otherwise. Raises
+        ValueError without a database.
+        """
         if job.leased and self._database is None:
             raise ValueError(f"the job {job.name} needs a lease, and the settings name no database")
         self._jobs.append(job)
@@ -113,7 +119,9 @@ class Runtime:
         self._stopping.set()
 
     async def serve(self) -> None:
-        """Opens the ports and serves until SIGTERM, SIGINT or `stop`; then drains. Raises MissingRuleError before any port opens."""
+        """Opens the ports and serves until SIGTERM, SIGINT or `stop`; then drains. Raises MissingRuleError
+        before any port opens.
+        """
         if self._faults:
             raise MissingRuleError(self._faults)
         server = Server(self.settings, self.log)

@@ -12,7 +12,9 @@ TRACEPARENT = "traceparent"
 
 
 class RunningCall:
-    """The state of one call. `deadline` is on the event loop's clock, already shaved; None for a call without end."""
+    """The state of one call. `deadline` is on the event loop's clock, already shaved; None for a call
+    without end.
+    """
 
     __slots__ = ("deadline", "traceparent", "waiting_for")
 
@@ -56,5 +58,7 @@ def waiting_for(what: str) -> Iterator[None]:
 
 
 def shaved(seconds: float) -> float:
-    """How long a method may work when its caller waits `seconds`: 5 % less, at most 100 ms, so that the answer can name the cause."""
+    """How long a method may work when its caller waits `seconds`: 5 % less, at most 100 ms, so that the
+    answer can name the cause.
+    """
     return seconds - min(0.1, seconds * 0.05)

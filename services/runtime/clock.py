@@ -31,8 +31,8 @@ class SystemClock:
 class TravelClock:
     """The clock of the machine, moved by the offset in a file that every local process shares.
 
-    The file holds `{"offset_seconds": float}`; `travel` writes it. A missing file means no offset. An unreadable one keeps the
-    last offset. Only a local environment may use it: settings refuse it elsewhere.
+    The file holds `{"offset_seconds": float}`; `travel` writes it. A missing file means no offset. An
+    unreadable one keeps the last offset. Only a local environment may use it: settings refuse it elsewhere.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,9 @@ class TravelClock:
         self._offset = timedelta()
 
     def now(self) -> datetime:
-        """The present instant plus the offset, aware, in UTC; a change of the file counts from the next call."""
+        """The present instant plus the offset, aware, in UTC; a change of the file counts from the next
+        call.
+        """
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -62,7 +64,9 @@ class TravelClock:
 
 
 def travel(path: Path, offset: timedelta) -> None:
-    """Moves the clock of every process that reads `path` to `offset` from real time, at once and atomically."""
+    """Moves the clock of every process that reads `path` to `offset` from real time, at once and
+    atomically.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps({"offset_seconds": offset.total_seconds()}), encoding="utf-8")
     draft.replace(path)

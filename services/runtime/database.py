@@ -1,4 +1,6 @@
-"""The service's PostgreSQL: one engine, short transactions, tenants set inside each, and driver errors mapped once."""
+"""The service's PostgreSQL: one engine, short transactions, tenants set inside each, and driver errors
+mapped once.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _DURABILITY = text("SELECT current_setting('fsync'), current_setting('synchronou
 _DURABLE: Final = frozenset({"on", "remote_apply"})
 
 _AGAIN: Final = frozenset({"40001", "40P01", "55P03", "55006"})
-"""Serialization failure, deadlock, lock not available, object in use: the same call may succeed in a moment."""
+"""Serialization failure, deadlock, lock not available, object in use: the same call may succeed in a
+moment.
+"""
 _AWAY: Final = ("08", "53", "57P", "58")
 """Connection lost, out of resources, operator intervention, system error."""
 _RETRY_SECONDS: Final = 1.0
@@ -39,7 +43,9 @@ class UnsafeDatabaseError(Exception):
 
 
 class Database:
-    """One engine with its pool. `async with Database.open(settings) as database` checks it first and closes it after."""
+    """One engine with its pool. `async with Database.open(settings) as database` checks it first and closes
+    it after.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
@@ -51,7 +57,9 @@ class Database:
 
     @classmethod
     def open_owner(cls, settings: DatabaseSettings) -> Self:
-        """A database for the owner role, for what needs ownership: making, detaching and dropping partitions."""
+        """A database for the owner role, for what needs ownership: making, detaching and dropping
+        partitions.
+        """
         if settings.owner_dsn is None:
             raise ValueError("the setting database.owner_dsn is missing")
         return cls(_engine(settings.owner_dsn.get_secret_value(), settings, pool_size=2))
@@ -60,8 +68,9 @@ class Database:
     async def transaction(self, tenants: Sequence[str] = ()) -> AsyncIterator[AsyncConnection]:
         """One READ COMMITTED transaction, committed when the block ends without an exception.
 
-        Row-level security shows and takes rows of `tenants` only; with none it shows no Customer's rows at all. Errors of the
-        driver that leave the block become IdvError: UNAVAILABLE with a retry where one helps, else INTERNAL.
+        Row-level security shows and takes rows of `tenants` only; with none it shows no Customer's rows at
+        all. Errors of the driver that leave the block become IdvError: UNAVAILABLE with a retry where one
+        helps, else INTERNAL.
         """
         try:
             async with self.engine.begin() as connection:

@@ -1,4 +1,6 @@
-"""Who calls: a service or Customer by certificate, a Customer by bearer token, or one session by its upload token."""
+"""Who calls: a service or Customer by certificate, a Customer by bearer token, or one session by its upload
+token.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,9 @@ class CallerKind(Enum):
 class Caller:
     """The verified caller of the running method.
 
-    `name` is the service's name, the Customer's id or the session's resource name. `customer` and `session` are ids. A Customer
-    with a certificate holds every scope of its own, see `holds`. `token` is the verified bearer token, `claims` what it says.
+    `name` is the service's name, the Customer's id or the session's resource name. `customer` and `session`
+    are ids. A Customer with a certificate holds every scope of its own, see `holds`. `token` is the
+    verified bearer token, `claims` what it says.
     """
 
     kind: CallerKind
@@ -80,8 +83,9 @@ def run_as(caller: Caller) -> None:
 class Authenticator:
     """Finds the one credential of a call and turns it into a Caller.
 
-    A certificate must carry exactly one URI SAN, `spiffe://<trust_domain>/service/<name>` or `/customer/<id>`. A bearer token is
-    checked by the verifier of its audience. Two credentials at once are refused: which one counts must never be a guess.
+    A certificate must carry exactly one URI SAN, `spiffe://<trust_domain>/service/<name>` or
+    `/customer/<id>`. A bearer token is checked by the verifier of its audience. Two credentials at once are
+    refused: which one counts must never be a guess.
     """
 
     def __init__(self, trust_domain: str, verifiers: Sequence[TokenVerifier]) -> None:
@@ -116,7 +120,9 @@ class Authenticator:
         return self._verifiers.get(audience)
 
     async def refresh(self) -> None:
-        """Reads the keys of every issuer again, each at most as often as its source allows; failures keep the known keys."""
+        """Reads the keys of every issuer again, each at most as often as its source allows; failures keep
+        the known keys.
+        """
         for verifier in self._verifiers.values():
             with suppress(KeysUnavailableError):
                 await verifier.refresh()

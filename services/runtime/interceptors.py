@@ -1,6 +1,8 @@
-"""The one path of every call, whatever its kind: identity, access rule, contract rules, handler; and every error mapped.
+"""The one path of every call, whatever its kind: identity, access rule, contract rules, handler; and every
+error mapped.
 
-Handlers are wrapped once, when a servicer is added: what never changes for a method is built then and not for each call.
+Handlers are wrapped once, when a servicer is added: what never changes for a method is built then and not
+for each call.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Core:
             (True, False): grpc.stream_unary_rpc_method_handler,
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[handler.request_streaming, handler.response_streaming]
-        return wrap(  # type: ignore[no-any-return,operator]  # the four share one signature
+        return wrap(
             method.serve,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
@@ -119,7 +121,7 @@ class _Method:
                 span.set_attribute("idv.reason", error.reason_name)
             record.finish(started, error.reason, error.code.name, error)
         status = error.to_status()
-        await context.abort(
+        return await context.abort(
             error.code, error.message, trailing_metadata=((STATUS_METADATA, status.SerializeToString()),)
         )
 
@@ -152,7 +154,9 @@ class _Method:
         self.core.validator.check(message)
 
     async def _admit_stream(self, messages: AsyncIterator[Any], caller: Caller) -> AsyncIterator[Any]:
-        """Waits for the first message, which names the tenant, before the handler starts; checks each later one as it comes."""
+        """Waits for the first message, which names the tenant, before the handler starts; checks each later
+        one as it comes.
+        """
         first = await anext(messages, None)
         if first is not None:
             self._admit(first, caller)
@@ -168,7 +172,9 @@ class _Method:
 
 
 class _Record:
-    """What a call leaves behind: a metric always, a line when it failed or is sampled, a span when it is sampled."""
+    """What a call leaves behind: a metric always, a line when it failed or is sampled, a span when it is
+    sampled.
+    """
 
     __slots__ = ("_core", "_method", "caller", "sampled", "span", "trace")
 
@@ -200,7 +206,9 @@ class _Record:
         return f"00-{self.trace}-{context.span_id:016x}-01"
 
     def relayed(self, error: IdvError) -> IdvError:
-        """The error to answer: another service's refusal of *this* service is our fault and not our caller's."""
+        """The error to answer: another service's refusal of *this* service is our fault and not our
+        caller's.
+        """
         if error.remote and error.reason in _REFUSED_BY_PEER and not error.violations:
             return self.unforeseen(error)
         if error.reason == Reason.ERROR_REASON_INTERNAL:

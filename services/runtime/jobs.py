@@ -1,7 +1,8 @@
-"""Periodic jobs that are safe in several replicas: a lease in the service's database lets one run at a time, once a period.
+"""Periodic jobs that are safe in several replicas: a lease in the service's database lets one run at a
+time, once a period.
 
-A lease cannot stop a process that froze while it held it, and a clock that jumps ends it early: so a job must still be
-idempotent; the lease only keeps replicas from doing the same work twice as a rule.
+A lease cannot stop a process that froze while it held it, and a clock that jumps ends it early: so a job
+must still be idempotent; the lease only keeps replicas from doing the same work twice as a rule.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _POLL_SECONDS: Final = 0.5
 
 @dataclass(frozen=True)
 class PeriodicJob:
-    """Work to do every `every` of the injected clock, first at the start. `leased=False` runs it in each replica."""
+    """Work to do every `every` of the injected clock, first at the start. `leased=False` runs it in each
+    replica.
+    """
 
     name: str
     every: timedelta
@@ -38,7 +41,9 @@ class PeriodicJob:
 
 
 def lease_table(metadata: MetaData) -> Table:
-    """The table `job_leases` for a service's metadata; its migration makes it and grants SELECT, INSERT and UPDATE."""
+    """The table `job_leases` for a service's metadata; its migration makes it and grants SELECT, INSERT and
+    UPDATE.
+    """
     return Table(
         "job_leases",
         metadata,
@@ -52,7 +57,9 @@ def lease_table(metadata: MetaData) -> Table:
 
 
 class Leases:
-    """Leases of one service in its table, by the injected clock; each change is a short transaction of its own."""
+    """Leases of one service in its table, by the injected clock; each change is a short transaction of its
+    own.
+    """
 
     def __init__(self, database: Database, clock: Clock, *, schema: str, holder: str | None = None) -> None:
         self._database = database
@@ -63,8 +70,8 @@ class Leases:
     async def take(self, job: PeriodicJob) -> bool:
         """Takes the lease when the job is due and nobody holds it.
 
-        A held or due time further away than the present clock could have set comes from a clock that was set back: it counts as
-        past.
+        A held or due time further away than the present clock could have set comes from a clock that was
+        set back: it counts as past.
         """
         now, table = self._clock.now(), self._table
         statement = insert(table).values(
@@ -114,7 +121,9 @@ class JobRunner:
         )
 
     async def forever(self) -> None:
-        """Waits for each due time and runs the job; a failure is logged, and the job is due again after its period."""
+        """Waits for each due time and runs the job; a failure is logged, and the job is due again after its
+        period.
+        """
         while True:
             now = self.clock.now()
             if self._due is None or now >= self._due or self._due > now + self.job.every:

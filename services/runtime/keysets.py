@@ -28,9 +28,9 @@ class KeysUnavailableError(Exception):
 class JwksKeys:
     """The keys of one issuer; `source` is a path or an https URL.
 
-    A file is read again when its time stamp changes, at most once a second. A URL is fetched by `refresh`, which the runtime
-    calls at the start, every few minutes, and when a token names a key id that is not known yet. A failed renewal keeps the
-    keys that are known. `generation` grows with every change.
+    A file is read again when its time stamp changes, at most once a second. A URL is fetched by `refresh`,
+    which the runtime calls at the start, every few minutes, and when a token names a key id that is not
+    known yet. A failed renewal keeps the keys that are known. `generation` grows with every change.
     """
 
     def __init__(self, source: Path | str) -> None:
@@ -49,7 +49,9 @@ class JwksKeys:
         return self._keys
 
     async def refresh(self, *, force: bool = False) -> None:
-        """Reads the source again, a URL at most every ten seconds unless `force`; raises KeysUnavailableError."""
+        """Reads the source again, a URL at most every ten seconds unless `force`; raises
+        KeysUnavailableError.
+        """
         async with self._renewal:
             if self._path is not None:
                 self._looked = float("-inf")
@@ -78,7 +80,9 @@ class JwksKeys:
 
 
 def parse_jwks(document: bytes) -> KeySet:
-    """The public keys of a JWKS document; raises KeysUnavailableError when it is none, or holds symmetric keys."""
+    """The public keys of a JWKS document; raises KeysUnavailableError when it is none, or holds symmetric
+    keys.
+    """
     try:
         keys = KeySet.import_key_set(json.loads(document))
     except (ValueError, KeyError, TypeError, AttributeError, JoseError) as error:

@@ -1,4 +1,6 @@
-"""Structured logs, redacted by construction: JSON lines with a constant event and allow-listed keys, and nothing else."""
+"""Structured logs, redacted by construction: JSON lines with a constant event and allow-listed keys, and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ KEYS: Final = frozenset(
         "category",
     ]
 )
-"""All that a log line may say. None can hold an end user's value: ids of people, subjects, sessions and records are not here."""
+"""All that a log line may say. None can hold an end user's value: ids of people, subjects, sessions and
+records are not here.
+"""
 
 _MAX_TEXT: Final = 300
 _DROPPED: Final = "dropped_keys"
@@ -64,10 +68,11 @@ _DROPPED: Final = "dropped_keys"
 def configure(
     *, service: str, deployment: str, level: str, stream: TextIO | None = None, keys: Iterable[str] = ()
 ) -> Log:
-    """Sends every log of the process as JSON lines to `stream` (standard output), and returns the service's logger.
+    """Sends every log of the process as JSON lines to `stream` (standard output), and returns the service's
+    logger.
 
-    `keys` allows more keys than KEYS. Lines of libraries are reduced to logger, place and exception type: what they say may
-    quote a value, a statement or an address.
+    `keys` allows more keys than KEYS. Lines of libraries are reduced to logger, place and exception type:
+    what they say may quote a value, a statement or an address.
     """
     out = stream or sys.stdout
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -127,8 +132,10 @@ def _describe_exception(
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The types of an exception and its causes, and where each was raised; never a message, an argument or a local variable."""
-    chain = []
+    """The types of an exception and its causes, and where each was raised; never a message, an argument or
+    a local variable.
+    """
+    chain: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and len(chain) < 8:
         chain.append(cause)

@@ -1,8 +1,8 @@
 """Schema and roles of a service, and its Alembic migrations in `services/<service>/migrations/*.py`.
 
-Each service has a schema of its name, the role `idv_<service>_owner` that owns it, and the role `idv_<service>` that runs the
-service and owns nothing. A migration says itself what the runtime role may do (`grant_runtime`) and which tables hold
-Customers' rows (`tenant_policy`).
+Each service has a schema of its name, the role `idv_<service>_owner` that owns it, and the role
+`idv_<service>` that runs the service and owns nothing. A migration says itself what the runtime role may do
+(`grant_runtime`) and which tables hold Customers' rows (`tenant_policy`).
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ async def _statements(connection: Any, service: str, owner_password: str, runtim
 
 
 def upgrade(owner_dsn: str, service: str) -> None:
-    """Brings the schema to the newest revision; not to be called from a running event loop (use `asyncio.to_thread`)."""
+    """Brings the schema to the newest revision; not to be called from a running event loop (use
+    `asyncio.to_thread`).
+    """
     script = _script(service)
 
     def run(connection: Connection) -> None:
@@ -118,7 +120,9 @@ def head(service: str) -> str | None:
 
 
 def grant_runtime(table: str, privileges: Sequence[str], columns: Sequence[str] = ()) -> None:
-    """In a migration: grants the service's runtime role `privileges` ("SELECT", "INSERT", …) on `table`, or on `columns` of it."""
+    """In a migration: grants the service's runtime role `privileges` ("SELECT", "INSERT", …) on `table`, or
+    on `columns` of it.
+    """
     for privilege in privileges:
         if not re.fullmatch(r"SELECT|INSERT|UPDATE|DELETE", privilege):
             raise ValueError(f"{privilege!r} is nothing that a runtime role is granted")
@@ -128,7 +132,8 @@ def grant_runtime(table: str, privileges: Sequence[str], columns: Sequence[str] 
 
 
 def tenant_policy(table: str, column: str = "tenant") -> None:
-    """In a migration: shows and takes only rows whose `column` is among the transaction's tenants, for the owner too.
+    """In a migration: shows and takes only rows whose `column` is among the transaction's tenants, for the
+    owner too.
 
     `Database.transaction(tenants=…)` sets them; without, no row passes.
     """

@@ -1,4 +1,6 @@
-"""Channels to other services of the suite: mutual TLS with this service's certificate, deadline and trace passed on."""
+"""Channels to other services of the suite: mutual TLS with this service's certificate, deadline and trace
+passed on.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _OUTSIDE_SECONDS: Final = 30.0
 
 
 class Peers:
-    """The channels of a process, one for each target; they move to new connections when the certificate is replaced."""
+    """The channels of a process, one for each target; they move to new connections when the certificate is
+    replaced.
+    """
 
     def __init__(self, files: TlsFiles, log: Log) -> None:
         self._files = files

@@ -1,4 +1,6 @@
-"""Resource names: `customers/{customer}/sessions/{session}/records/{record}` and the like, made and taken apart."""
+"""Resource names: `customers/{customer}/sessions/{session}/records/{record}` and the like, made and taken
+apart.
+"""
 
 from __future__ import annotations
 
@@ -100,8 +102,9 @@ def owner_of(name: str, *, field: str) -> Owner:
 def parse(template: str, name: str, *, field: str) -> tuple[str, ...]:
     """The ids in `name` in the order of `template`, such as `customers/{customer}/rights/{request}`.
 
-    `{customer}` is a Customer id; `{session}`, `{record}`, `{deletion}` and `{request}` are UUIDs in lower case; any other
-    segment is 1 to 63 of a-z, 0-9, dot and hyphen. Raises INVALID_ARGUMENT about `field`, without the name itself.
+    `{customer}` is a Customer id; `{session}`, `{record}`, `{deletion}` and `{request}` are UUIDs in lower
+    case; any other segment is 1 to 63 of a-z, 0-9, dot and hyphen. Raises INVALID_ARGUMENT about `field`,
+    without the name itself.
     """
     match = _pattern(template).fullmatch(name)
     if match is None:

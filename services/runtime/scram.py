@@ -1,4 +1,6 @@
-"""SCRAM-SHA-256 verifiers (RFC 5802, RFC 7677) in PostgreSQL's notation, so that a password never travels in SQL."""
+"""SCRAM-SHA-256 verifiers (RFC 5802, RFC 7677) in PostgreSQL's notation, so that a password never travels
+in SQL.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ _SALT_BYTES = 16
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores for `password`, with a fresh salt. Raises ValueError unless it is printable ASCII.
+    """What PostgreSQL stores for `password`, with a fresh salt. Raises ValueError unless it is printable
+    ASCII.
 
     Other characters would need SASLprep (RFC 4013) on both sides.
     """

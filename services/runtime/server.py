@@ -66,7 +66,9 @@ class Server:
         self._names: list[str] = []
 
     async def start(self, services: Sequence[GuardedService]) -> dict[str, str]:
-        """Opens the ports and returns their addresses by kind; health says NOT_SERVING until `report_serving`."""
+        """Opens the ports and returns their addresses by kind; health says NOT_SERVING until
+        `report_serving`.
+        """
         for service in services:
             service.register(self._server)
             self._names.append(service.name)
@@ -94,7 +96,9 @@ class Server:
             await self._health.set(name, _SERVING)
 
     async def drain(self) -> None:
-        """NOT_SERVING, a wait for load balancers to look away, no new calls, and a grace for the running ones."""
+        """NOT_SERVING, a wait for load balancers to look away, no new calls, and a grace for the running
+        ones.
+        """
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._settings.drain_seconds)
         await self._server.stop(self._settings.grace_seconds)

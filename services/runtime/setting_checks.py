@@ -1,4 +1,6 @@
-"""Checks of single settings. Each raises a fault that says what is wrong and what to do, and never quotes a secret."""
+"""Checks of single settings. Each raises a fault that says what is wrong and what to do, and never quotes a
+secret.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def jwks_source(value: str) -> str:
 
 
 def certificate_pair(certificate: Path, private_key: Path, authority: Path) -> None:
-    """Raises a fault unless the certificate is one, the key is its key, and the authority file holds certificates."""
+    """Raises a fault unless the certificate is one, the key is its key, and the authority file holds
+    certificates.
+    """
     chain = _certificates(certificate)
     try:
         key = serialization.load_pem_private_key(private_key.read_bytes(), password=None)

@@ -1,4 +1,6 @@
-"""Settings of a service: from the environment (`IDV_<SERVICE>_…`, nested by `__`) over a TOML or YAML file, checked whole."""
+"""Settings of a service: from the environment (`IDV_<SERVICE>_…`, nested by `__`) over a TOML or YAML file,
+checked whole.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class _Part(BaseModel):
 
 
 class TlsFiles(_Part):
-    """The certificate of this service, its key, and the authority that signs its peers; PEM files, reloaded when replaced."""
+    """The certificate of this service, its key, and the authority that signs its peers; PEM files, reloaded
+    when replaced.
+    """
 
     certificate: ReadableFile
     private_key: ReadableFile
@@ -74,7 +78,9 @@ class SessionTokenTrust(TokenTrust):
 
 
 class DatabaseSettings(_Part):
-    """The service's database: the runtime role's login and, where partitions are made or dropped, the owner's."""
+    """The service's database: the runtime role's login and, where partitions are made or dropped, the
+    owner's.
+    """
 
     dsn: PostgresDsn
     owner_dsn: PostgresDsn | None = None
@@ -84,13 +90,17 @@ class DatabaseSettings(_Part):
 
 
 class TelemetrySettings(_Part):
-    """Logs go to standard output; traces and metrics to an OTLP endpoint, or to JSON lines files in `directory`."""
+    """Logs go to standard output; traces and metrics to an OTLP endpoint, or to JSON lines files in
+    `directory`.
+    """
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
     directory: Directory | None = None
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """The share of calls that leave a trace and, when they succeed, a log line. Failures always leave a line."""
+    """The share of calls that leave a trace and, when they succeed, a log line. Failures always leave a
+    line.
+    """
     metric_seconds: Annotated[float, Field(gt=0)] = 15.0
 
 
@@ -101,7 +111,9 @@ class ServerSettings(_Part):
     max_concurrent_streams: Annotated[int, Field(ge=1)] = 256
     """Calls that one connection may have open."""
     max_connection_age: Annotated[float, Field(gt=0)] = 1800.0
-    """Seconds until a connection is asked to reconnect, so that new replicas get their share and new certificates count."""
+    """Seconds until a connection is asked to reconnect, so that new replicas get their share and new
+    certificates count.
+    """
     unary_deadline: Annotated[float, Field(gt=0)] = 30.0
     """Seconds for a unary call that sets no deadline."""
     upload_deadline: Annotated[float, Field(gt=0)] = 300.0
@@ -109,7 +121,9 @@ class ServerSettings(_Part):
 
 
 class ServiceSettings(BaseSettings):
-    """What every service needs. A service's own class sets `model_config = SettingsConfigDict(env_prefix="IDV_STORAGE_")`."""
+    """What every service needs. A service's own class sets `model_config =
+    SettingsConfigDict(env_prefix="IDV_STORAGE_")`.
+    """
 
     model_config = SettingsConfigDict(
         env_nested_delimiter="__",
@@ -170,7 +184,9 @@ class Fault(NamedTuple):
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; `faults` lists everything that is wrong, never with a value that may be secret."""
+    """The settings cannot be used; `faults` lists everything that is wrong, never with a value that may be
+    secret.
+    """
 
     def __init__(self, faults: list[Fault]) -> None:
         lines = [f"  - {fault.field}: {fault.problem} ({fault.remedy})" for fault in faults]
@@ -243,25 +259,3 @@ def _fault(detail: dict[str, Any], prefix: str) -> Fault:
         remedy = "remove it" if detail["type"] == "extra_forbidden" else f"{verb} {variable}"
     problem = re.sub(r"^Value error, ", "", detail["msg"])
     return Fault(".".join(path), problem, str(remedy))
-
-
-__all__ = [
-    *(
-        "Address",
-        "DatabaseSettings",
-        "Directory",
-        "Fault",
-        "PostgresDsn",
-        "PydanticCustomError",
-        "ReadableFile",
-    ),
-    *(
-        "ServerSettings",
-        "ServiceSettings",
-        "SessionTokenTrust",
-        "SettingsError",
-        "TelemetrySettings",
-        "TlsFiles",
-    ),
-    *("TokenTrust", "load_settings"),
-]

@@ -29,7 +29,9 @@ from services.runtime.settings import TelemetrySettings
 
 
 class Telemetry:
-    """The tracer and meter of a process. Spans and metrics carry names of methods, codes and counts, never values."""
+    """The tracer and meter of a process. Spans and metrics carry names of methods, codes and counts, never
+    values.
+    """
 
     def __init__(self, settings: TelemetrySettings, *, service: str, deployment: str) -> None:
         resource = Resource(
@@ -40,7 +42,7 @@ class Telemetry:
             }
         )
         self._ratio = settings.sample_ratio
-        exporters = _exporters(settings, service)
+        exporters = _exporters(settings)
         self._traces = TracerProvider(
             resource=resource, sampler=ParentBased(_EntrySampler()), shutdown_on_exit=False
         )
@@ -66,7 +68,9 @@ class Telemetry:
 
 
 class _EntrySampler(Sampler):
-    """Records a root span only where a call enters: the interceptor has taken the sample already, the rest follows its parent."""
+    """Records a root span only where a call enters: the interceptor has taken the sample already, the rest
+    follows its parent.
+    """
 
     def should_sample(
         self,
@@ -87,7 +91,9 @@ class _EntrySampler(Sampler):
 
 
 class _JsonLines:
-    """Appends lines to a file that is opened for each batch, so that a file moved away is not written to for ever."""
+    """Appends lines to a file that is opened for each batch, so that a file moved away is not written to
+    for ever.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -137,13 +143,13 @@ class MetricFile(MetricExporter):
         """Nothing stays open."""
 
 
-def _exporters(settings: TelemetrySettings, service: str) -> list[tuple[SpanExporter, MetricExporter]]:
+def _exporters(settings: TelemetrySettings) -> list[tuple[SpanExporter, MetricExporter]]:
     found: list[tuple[SpanExporter, MetricExporter]] = []
     if settings.directory is not None:
         found.append(
             (
-                SpanFile(settings.directory / f"{service}-spans.jsonl"),
-                MetricFile(settings.directory / f"{service}-metrics.jsonl"),
+                SpanFile(settings.directory / "spans.jsonl"),
+                MetricFile(settings.directory / "metrics.jsonl"),
             )
         )
     if settings.otlp_endpoint:

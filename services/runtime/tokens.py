@@ -30,7 +30,9 @@ class UnknownKeyError(IdvError):
 
 
 class _Verified:
-    """A token whose signature and claims were good at `generation` of the keys, until `expires` (Unix seconds)."""
+    """A token whose signature and claims were good at `generation` of the keys, until `expires` (Unix
+    seconds).
+    """
 
     __slots__ = ("claims", "derived", "expires", "generation", "starts")
 
@@ -45,8 +47,9 @@ class _Verified:
 class TokenVerifier:
     """Verifies the tokens of one issuer for one audience.
 
-    Required: a signature by a key of the set with an asymmetric algorithm, `iss`, `aud`, `sub` and `exp`; `nbf` and `iat` count
-    when present. A verified token is remembered until it ends or the keys change, so a hot token costs one lookup.
+    Required: a signature by a key of the set with an asymmetric algorithm, `iss`, `aud`, `sub` and `exp`;
+    `nbf` and `iat` count when present. A verified token is remembered until it ends or the keys change, so
+    a hot token costs one lookup.
     """
 
     def __init__(
@@ -62,8 +65,8 @@ class TokenVerifier:
     def verify(self, token: str) -> Mapping[str, Any]:
         """The claims of a good token.
 
-        Raises UNAUTHENTICATED (forged, other issuer or audience, unknown key), CREDENTIAL_EXPIRED, or UNAVAILABLE when no key
-        could be read yet.
+        Raises UNAUTHENTICATED (forged, other issuer or audience, unknown key), CREDENTIAL_EXPIRED, or
+        UNAVAILABLE when no key could be read yet.
         """
         return self._verified(token).claims
 

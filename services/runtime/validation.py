@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import protovalidate
 from google.protobuf.descriptor import FieldDescriptor
@@ -12,13 +13,17 @@ from idv.errors import FieldViolation, IdvError, Reason
 
 
 class MessageValidator:
-    """Checks messages against their protovalidate rules; keep one for each process, it compiles a message type's rules once."""
+    """Checks messages against their protovalidate rules; keep one for each process, it compiles a message
+    type's rules once.
+    """
 
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
 
     def check(self, message: Message) -> None:
-        """Raises INVALID_ARGUMENT with a violation for each broken rule: the field's path and the rule, never the value."""
+        """Raises INVALID_ARGUMENT with a violation for each broken rule: the field's path and the rule,
+        never the value.
+        """
         violations = self._validator.collect_violations(message)
         if violations:
             raise IdvError(
@@ -29,7 +34,8 @@ class MessageValidator:
 
 
 def unknown_fields(message: Message) -> list[str]:
-    """The path of every field, at any depth, that this release's contract does not know: `device.hardware.#77`.
+    """The path of every field, at any depth, that this release's contract does not know:
+    `device.hardware.#77`.
 
     A field's number is its only known name. Empty for a message that holds none.
     """
@@ -37,7 +43,9 @@ def unknown_fields(message: Message) -> list[str]:
 
 
 def refuse_unknown_fields(message: Message, *, field: str = "") -> None:
-    """Raises UNKNOWN_FIELD naming each unknown field; for messages that carry notice items. `field` is the message's own path."""
+    """Raises UNKNOWN_FIELD naming each unknown field; for messages that carry notice items. `field` is the
+    message's own path.
+    """
     prefix = f"{field}." if field else ""
     paths = list(_unknown(message, prefix))
     if paths:
@@ -50,29 +58,34 @@ def refuse_unknown_fields(message: Message, *, field: str = "") -> None:
 
 
 def _unknown(message: Message, prefix: str) -> Iterator[str]:
-    for unknown in UnknownFieldSet(message):
+    fields: Any = UnknownFieldSet(message)  # its stub hides that it is a sequence
+    for unknown in fields:
         yield f"{prefix}#{unknown.field_number}"
     for descriptor, value in message.ListFields():
-        if descriptor.type != FieldDescriptor.TYPE_MESSAGE:
-            continue
-        for path, child in _children(descriptor, value, prefix + descriptor.name):
-            yield from _unknown(child, f"{path}.")
+        if descriptor.message_type is not None:
+            for path, child in _children(descriptor, value, prefix + descriptor.name):
+                yield from _unknown(child, f"{path}.")
 
 
-def _children(descriptor: FieldDescriptor, value: object, path: str) -> Iterator[tuple[str, Message]]:
+def _children(descriptor: FieldDescriptor, value: Any, path: str) -> Iterator[tuple[str, Message]]:
     if isinstance(value, Message):
         yield path, value
-    elif descriptor.message_type.GetOptions().map_entry:
-        for index, child in enumerate(value.values()):  # type: ignore[attr-defined]  # a map; its keys are data, never named
-            if isinstance(child, Message):
-                yield f"{path}{{{index}}}", child
-    else:
-        for index, child in enumerate(value):  # type: ignore[arg-type,call-overload]  # a repeated message field
+        return
+    kind = descriptor.message_type
+    is_map = kind is not None and kind.GetOptions().map_entry
+    for index, child in enumerate(value.values() if is_map else value):  # a map's keys are data: never named
+        if isinstance(child, Message):
             yield f"{path}[{index}]", child
 
 
 def _render(violation: protovalidate.Violation) -> FieldViolation:
-    parts = []
-    for element in violation.proto.field.elements if violation.proto.field else ():
-        parts.append(element.field_name)
-    return FieldViolation(".".join(parts), violation.proto.message)
+    proto = violation.proto
+    elements = proto.field.elements if proto.field else ()
+    return FieldViolation(".".join(map(_element, elements)), proto.message or proto.rule_id or "not valid")
+
+
+def _element(element: Any) -> str:
+    """A field's name with its index; the key of a map is data and stays out."""
+    subscript = element.subscript
+    index = f"[{subscript.value}]" if subscript is not None and subscript.field == "index" else ""
+    return f"{element.field_name}{index}"

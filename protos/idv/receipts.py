@@ -129,6 +129,13 @@ def render(opening: Opening | None, leaf: bytes, leaf_index: int, proof: Sequenc
     return _spell(document)
 
 
+def without_opening(receipt: str) -> str:
+    """The receipt without entry and salt; `verify` then needs them from elsewhere. Raises ReceiptError."""
+    document = _parse(receipt)
+    document.pop("opening", None)
+    return _spell(document)
+
+
 def verify(
     receipt: bytes | str, public_key: str | VerifierKey, *, opening: Opening | None = None
 ) -> VerifiedReceipt:

@@ -205,6 +205,7 @@ def test_a_log_that_changed_its_key_is_verified_with_both() -> None:
 
 
 def test_a_receipt_without_its_opening_is_verified_with_the_opening_that_the_customer_kept() -> None:
+    assert receipts.without_opening(RECEIPT) == receipts.without_opening(BARE) == BARE
     assert fault(BARE).fault is ReceiptFault.OPENING_MISSING
     assert receipts.verify(BARE, KEY, opening=OPENING).entry == ENTRY
     assert fault(BARE, opening=Opening(bytes(32), OPENING.entry)).fault is ReceiptFault.ENTRY_ALTERED

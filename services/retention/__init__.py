@@ -1,0 +1,1 @@
+"""The retention service: deletion at a Customer's request, receipts, and the transparency log."""

@@ -1,0 +1,240 @@
+"""Deletion at a Customer's request: recorded first, then erased in storage, then logged with its receipt.
+
+Each step is a transaction or an idempotent call, and each begins by looking at what was done: whoever carries
+a deletion on after a crash, the caller's retry or the job, ends with one leaf and one receipt.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import uuid_utils
+from idv.errors import IdvError, Reason
+from idv.receipts import commitment, without_opening
+from idv.retention.v1 import deletions_pb2 as pb
+from idv.types.v1 import receipt_pb2
+
+from services.retention import store
+from services.retention.entries import Entry, entry
+from services.retention.log import TransparencyLog
+from services.retention.sealing import TargetSeal
+from services.retention.storage_gateway import Erasure, StorageGateway
+from services.retention.store import Deletion
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.runtime.resources import deletion_name
+
+ENDED: Final = frozenset({pb.DELETION_STATE_DONE, pb.DELETION_STATE_FAILED})
+"""States that a deletion does not leave."""
+
+_REFUSED: Final = frozenset(
+    {
+        *(Reason.ERROR_REASON_INVALID_ARGUMENT, Reason.ERROR_REASON_NOT_FOUND, Reason.ERROR_REASON_EXPIRED),
+        *(Reason.ERROR_REASON_ERASED, Reason.ERROR_REASON_WRONG_TENANT, Reason.ERROR_REASON_NOT_SERVED),
+    }
+)
+"""Answers of storage that no repetition changes. After any other the deletion is tried until it is done."""
+
+_RETRY: Final = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class DeletionTerms:
+    """How long a step may take before another process takes over, and for how long openings are kept."""
+
+    step: timedelta
+    opening: timedelta
+
+
+class Deletions:
+    """Records, carries out and shows the deletions of all Customers."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: TransparencyLog,
+        storage: StorageGateway,
+        seal: TargetSeal,
+        clock: Clock,
+        terms: DeletionTerms,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._storage = storage
+        self._seal = seal
+        self._clock = clock
+        self._terms = terms
+
+    async def create(self, customer: str, request_id: UUID, target: Mapping[str, str]) -> Deletion:
+        """Deletes `target`, such as `{"subject": "..."}`; returns the deletion with its receipt.
+
+        A repeat returns the first answer. Raises REQUEST_ID_REUSED where the id was used for another target;
+        the reason of storage where it refused for good; UNAVAILABLE where the deletion is recorded and goes
+        on by itself, but is not done.
+        """
+        deletion = await self._record(customer, request_id, target)
+        if deletion.state not in ENDED:
+            deletion = await self.carry_out(customer, deletion.deletion)
+        if deletion.failure is not None:
+            raise _failed(deletion)
+        return deletion
+
+    async def carry_out(self, customer: str, name: UUID) -> Deletion:
+        """Does what is left of a recorded deletion and returns it ended. Raises as `create` does."""
+        deletion = await self._begin(customer, name)
+        if deletion.state in ENDED:
+            return deletion
+        target = self._seal.open(customer, name, deletion.sealed_target or b"")
+        try:
+            erasure = await self._storage.erase(customer, name, target)
+        except IdvError as error:
+            if error.reason in _REFUSED:
+                return await self._fail(deletion, error)
+            raise _unfinished(deletion) from error
+        return await self._complete(deletion, target, erasure)
+
+    async def get(self, customer: str, name: UUID) -> Deletion:
+        """A deletion as it stands. Raises NOT_FOUND."""
+        async with self._database.transaction([customer]) as connection:
+            return _found(await store.deletion(connection, customer, name))
+
+    async def list(self, customer: str, limit: int, before: UUID | None) -> list[Deletion]:
+        """The Customer's deletions, the newest first, from the one after `before` on."""
+        async with self._database.transaction([customer]) as connection:
+            return await store.list_deletions(connection, customer, limit, before)
+
+    async def forget_opening(self, customer: str, name: UUID) -> None:
+        """Drops entry and salt from the receipt of an ended deletion, and the digest of its request."""
+        async with self._database.transaction([customer]) as connection:
+            ended = _found(await store.deletion(connection, customer, name, lock=True))
+            bare = without_opening(ended.receipt) if ended.receipt else None
+            await store.change_deletion(connection, ended, receipt=bare, request_digest=None)
+            await store.remove_work(connection, name)
+
+    async def _record(self, customer: str, request_id: UUID, target: Mapping[str, str]) -> Deletion:
+        """The ledger's row, committed before anything is erased; on a repeat, that of the first call."""
+        now = self._clock.now()
+        name = UUID(str(uuid_utils.uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000)))
+        digest = self._seal.digest(customer, request_id, target)
+        new = Deletion(
+            tenant=customer,
+            deletion=name,
+            request_id=request_id,
+            request_digest=digest,
+            scope=next(iter(target)),
+            state=pb.DELETION_STATE_PENDING,
+            receive_time=now,
+            sealed_target=self._seal.seal(customer, name, target),
+        )
+        async with self._database.transaction([customer]) as connection:
+            if await store.add_deletion(connection, new):
+                await store.add_work(connection, customer, name, now + self._terms.step)
+                return new
+            first = _found(await store.deletion_by_request(connection, customer, request_id))
+        if first.request_digest is not None and not hmac.compare_digest(first.request_digest, digest):
+            raise IdvError(
+                Reason.ERROR_REASON_REQUEST_ID_REUSED,
+                "the request id was used for the deletion of another target",
+                field="request_id",
+                remedy="use a new request id",
+            )
+        return first
+
+    async def _begin(self, customer: str, name: UUID) -> Deletion:
+        async with self._database.transaction([customer]) as connection:
+            deletion = _found(await store.deletion(connection, customer, name, lock=True))
+            if deletion.state not in ENDED:
+                await store.change_deletion(connection, deletion, state=pb.DELETION_STATE_RUNNING)
+                await store.postpone_work(connection, name, self._clock.now() + self._terms.step)
+        return deletion
+
+    async def _complete(self, begun: Deletion, target: Mapping[str, str], erasure: Erasure) -> Deletion:
+        """Leaf, receipt and final state in one transaction, or what another process made of them before."""
+        customer, name = begun.tenant, begun.deletion
+        async with self._database.transaction([customer]) as connection:
+            deletion = _found(await store.deletion(connection, customer, name, lock=True))
+            if deletion.state in ENDED:
+                return deletion
+            now = self._clock.now()
+            await store.postpone_work(connection, name, now + self._terms.opening)
+            logged = _entry(deletion, target, erasure, now)
+            leaf_index, receipt = await self._log.append_with_receipt(connection, logged)
+            await store.change_deletion(
+                connection,
+                deletion,
+                state=pb.DELETION_STATE_DONE,
+                sealed_target=None,
+                complete_time=now,
+                final_time=erasure.final_time,
+                record_count=erasure.record_count,
+                session_count=erasure.session_count,
+                leaf_index=leaf_index,
+                receipt=receipt,
+            )
+            return _found(await store.deletion(connection, customer, name))
+
+    async def _fail(self, begun: Deletion, error: IdvError) -> Deletion:
+        customer, name = begun.tenant, begun.deletion
+        async with self._database.transaction([customer]) as connection:
+            deletion = _found(await store.deletion(connection, customer, name, lock=True))
+            if deletion.state not in ENDED:
+                now = self._clock.now()
+                await store.postpone_work(connection, name, now + self._terms.opening)
+                await store.change_deletion(
+                    connection,
+                    deletion,
+                    state=pb.DELETION_STATE_FAILED,
+                    sealed_target=None,
+                    complete_time=now,
+                    failure=Reason.Name(error.reason),
+                )
+            return _found(await store.deletion(connection, customer, name))
+
+
+def _entry(deletion: Deletion, target: Mapping[str, str], erasure: Erasure, now: datetime) -> Entry:
+    """What a deletion's leaf stands for. It names no person: see `idv.receipts.commitment`."""
+    facts = {
+        "deletion": deletion_name(deletion.tenant, str(deletion.deletion)),
+        "scope": deletion.scope,
+        "request": commitment(str(deletion.request_id), target),
+        "receive_time": deletion.receive_time,
+        "erase_time": erasure.erase_time,
+        "complete_time": now,
+        "final_time": erasure.final_time,
+        "record_count": erasure.record_count,
+        "session_count": erasure.session_count,
+        "object_count": erasure.object_count,
+        "claim": erasure.claim,
+    }
+    return entry(receipt_pb2.ENTRY_KIND_DELETION, f"deletion/{deletion.deletion}", facts, public=False)
+
+
+def _found(deletion: Deletion | None) -> Deletion:
+    if deletion is None:
+        raise IdvError(Reason.ERROR_REASON_NOT_FOUND, "there is no such deletion", field="name")
+    return deletion
+
+
+def _failed(deletion: Deletion) -> IdvError:
+    return IdvError(
+        Reason.Value(deletion.failure or ""),
+        "the deletion failed for good: storage knows nothing of that name to delete",
+        field="target",
+        remedy="correct the target and use a new request id",
+        metadata={"deletion": deletion_name(deletion.tenant, str(deletion.deletion))},
+    )
+
+
+def _unfinished(deletion: Deletion) -> IdvError:
+    return IdvError(
+        Reason.ERROR_REASON_UNAVAILABLE,
+        "the deletion is recorded and will be carried out, but it is not done yet",
+        remedy="repeat the call with the same request id to get the receipt",
+        metadata={"deletion": deletion_name(deletion.tenant, str(deletion.deletion))},
+        retry_after=_RETRY.total_seconds(),
+    )

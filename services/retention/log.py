@@ -1,0 +1,171 @@
+"""The transparency log: entries appended for good, a signed head after each append, proofs in O(log n) reads.
+
+Any number of replicas may append: a lock in the database puts them in a row, and indices, nodes, leaves and
+checkpoint of an append are one transaction with whatever its caller does in it. So there is no leaf without
+its cause, no cause without its leaf, and no head that was signed and then lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from idv import merkle, receipts
+from idv.checkpoint import NoteError, open_checkpoint
+from idv.errors import IdvError, Reason
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.retention import log_store
+from services.retention.entries import Entry
+from services.retention.log_store import Head
+from services.retention.signing import LogSigner, SigningKeyError
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+
+
+@dataclass(frozen=True)
+class InclusionProof:
+    """That a leaf is in the tree of `size` leaves under `root`."""
+
+    hashes: list[bytes]
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True)
+class ConsistencyProof:
+    """That an earlier tree is the beginning of the tree of `size` leaves."""
+
+    hashes: list[bytes]
+    size: int
+
+
+class TransparencyLog:
+    """The log in the service's database, signed by `signer`. Indices and sizes count leaves."""
+
+    def __init__(self, database: Database, signer: LogSigner, clock: Clock) -> None:
+        self._database = database
+        self._signer = signer
+        self._clock = clock
+
+    @property
+    def verifier_keys(self) -> str:
+        """The keys that verify its checkpoints, one a line, the present one first."""
+        return self._signer.published()
+
+    async def open(self) -> None:
+        """Signs the empty log if it is new. Raises SigningKeyError where its head is by an unknown key.
+
+        Receipts would stop verifying if a wrong key went on signing, so a start with one is refused.
+        """
+        async with self._database.transaction() as connection:
+            await log_store.lock(connection)
+            head = await log_store.head(connection)
+            if head is None:
+                await log_store.add_head(connection, self._sign(0, merkle.EMPTY_ROOT))
+                return
+        try:
+            open_checkpoint(head.note, self._signer.keys)
+        except NoteError as error:
+            raise SigningKeyError(
+                f"the log's head of {head.size} leaves does not verify with the keys set ({error}): "
+                "set log.origin and log.signing_key as they were, or name the key before in log.former_keys"
+            ) from error
+
+    async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> Head:
+        """Appends those of `entries` that are not logged yet, in order, within the caller's transaction.
+
+        Returns the head after it. Holds the log's lock until the transaction ends: call it last.
+        """
+        await log_store.lock(connection)
+        head = await self._head(connection)
+        known = await log_store.known_sources(connection, [entry.source for entry in entries])
+        fresh = [entry for entry in entries if entry.source not in known]
+        if not fresh:
+            return head
+        edge = await log_store.nodes(connection, merkle.subtrees(0, head.size))
+        hashes = [merkle.leaf_hash(entry.opening.leaf()) for entry in fresh]
+        grown = dict(merkle.grow(head.size, edge, hashes))
+        await log_store.add_leaves(connection, head.size, fresh, self._clock.now())
+        await log_store.add_nodes(connection, grown)
+        size = head.size + len(fresh)
+        known_nodes = edge | grown
+        root = merkle.fold([known_nodes[node] for node in merkle.subtrees(0, size)])
+        new = self._sign(size, root)
+        await log_store.add_head(connection, new)
+        return new
+
+    async def append_with_receipt(self, connection: AsyncConnection, entry: Entry) -> tuple[int, str]:
+        """Appends one entry that is not logged yet; returns its index and the text of its receipt."""
+        head = await self.append(connection, [entry])
+        index = head.size - 1
+        plan = merkle.inclusion_plan(index, head.size)
+        nodes = await log_store.nodes(connection, (node for part in plan for node in part))
+        proof = merkle.prove(plan, nodes)
+        return index, receipts.render(entry.opening, entry.opening.leaf(), index, proof, head.note)
+
+    async def head(self) -> Head:
+        """The newest signed head."""
+        async with self._database.transaction() as connection:
+            return await self._head(connection)
+
+    async def leaves(self, begin: int, limit: int) -> tuple[Sequence[Row[tuple[object, ...]]], int]:
+        """The leaves from index `begin` on, at most `limit`, and the size of the log."""
+        async with self._database.transaction() as connection:
+            head = await self._head(connection)
+            rows = await log_store.leaves(connection, begin, min(limit, max(head.size - begin, 0)))
+        return rows, head.size
+
+    async def inclusion_proof(self, index: int, size: int | None = None) -> InclusionProof:
+        """Proves that leaf `index` is in the tree of `size` leaves; by default, of all there are.
+
+        Raises INVALID_ARGUMENT where there is no such tree or leaf.
+        """
+        async with self._database.transaction() as connection:
+            size = await self._size(connection, size, "tree_size")
+            try:
+                plan = merkle.inclusion_plan(index, size)
+            except merkle.ProofError as error:
+                raise _no_such("leaf_index", error) from error
+            whole = merkle.subtrees(0, size)
+            nodes = await log_store.nodes(connection, {node for part in [*plan, whole] for node in part})
+        return InclusionProof(merkle.prove(plan, nodes), size, merkle.fold([nodes[node] for node in whole]))
+
+    async def consistency_proof(self, old: int, new: int | None = None) -> ConsistencyProof:
+        """Proves that the tree of `old` leaves is the beginning of that of `new`; by default, of the newest.
+
+        Raises INVALID_ARGUMENT where there is no such tree.
+        """
+        async with self._database.transaction() as connection:
+            size = await self._size(connection, new, "second_size")
+            try:
+                plan = merkle.consistency_plan(old, size)
+            except merkle.ProofError as error:
+                raise _no_such("first_size", error) from error
+            nodes = await log_store.nodes(connection, {node for part in plan for node in part})
+        return ConsistencyProof(merkle.prove(plan, nodes), size)
+
+    def _sign(self, size: int, root: bytes) -> Head:
+        return Head(size, root, self._signer.sign(size, root), self._clock.now())
+
+    async def _head(self, connection: AsyncConnection) -> Head:
+        head = await log_store.head(connection)
+        if head is None:
+            raise RuntimeError("the log is used before it was opened")
+        return head
+
+    async def _size(self, connection: AsyncConnection, size: int | None, field: str) -> int:
+        head = await self._head(connection)
+        if size is not None and size > head.size:
+            raise _no_such(field, f"the log holds {head.size} leaves")
+        return head.size if size is None else size
+
+
+def _no_such(field: str, why: object) -> IdvError:
+    return IdvError(
+        Reason.ERROR_REASON_INVALID_ARGUMENT,
+        f"{field} lies outside of the log: {why}",
+        field=field,
+        remedy="ask within the size of the newest checkpoint",
+    )

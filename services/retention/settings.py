@@ -1,0 +1,69 @@
+"""Settings of the retention service; environment variables begin with `IDV_RETENTION_`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from idv.checkpoint import NoteError, VerifierKey
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from services.runtime import setting_checks as checks
+from services.runtime.settings import Address, DatabaseSettings, ReadableFile, ServiceSettings
+
+
+class LogSettings(BaseModel):
+    """The transparency log's name and keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    origin: Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
+    """The log's name for ever, in every checkpoint: a URL without its scheme, such as `idv.example/log`."""
+    signing_key: ReadableFile
+    """Ed25519 private key, PKCS #8 in PEM."""
+    former_keys: tuple[str, ...] = ()
+    """Verifier keys of older checkpoints, the newest first; published with the present one."""
+
+    @field_validator("former_keys")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                VerifierKey.parse(text)
+            except NoteError as error:
+                problem = f"a former key cannot be read: {error}"
+                raise checks.fault(problem, "give it as it was published") from error
+        return value
+
+
+class JobSettings(BaseModel):
+    """How often the periodic jobs run, in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deletions: Annotated[float, Field(gt=0)] = 10.0
+    """Deletions that a crash or an absent storage service interrupted are carried on."""
+    destructions: Annotated[float, Field(gt=0)] = 10.0
+    """Destructions that storage reports are logged."""
+    announcements: Annotated[float, Field(gt=0)] = 10.0
+    """Announcements that notice reports are logged."""
+
+
+class RetentionSettings(ServiceSettings):
+    """What the retention service needs beside what every service does."""
+
+    model_config = SettingsConfigDict(env_prefix="IDV_RETENTION_")
+
+    database: DatabaseSettings
+    storage_target: Address
+    """Where storage is reached, by mutual TLS."""
+    notice_target: Address
+    """Where notice is reached, by mutual TLS."""
+    log: LogSettings
+    request_key: ReadableFile
+    """32 random bytes as base64: seals what a deletion is of until done, and keys the digests of requests."""
+    jobs: JobSettings = JobSettings()
+    opening_days: Annotated[int, Field(ge=1, le=3660)] = 30
+    """For how many days after its end a deletion's receipt is kept with entry and salt; then without them."""
+    takeover_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """How long after its last sign of life a deletion is taken for interrupted, and carried on by the job."""

@@ -1,0 +1,53 @@
+"""The key that signs the log's checkpoints, and the keys it signed with before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from idv.checkpoint import Checkpoint, VerifierKey, sign_note
+
+
+class SigningKeyError(Exception):
+    """The log cannot be signed with this key; the message says why and what to do."""
+
+
+class LogSigner:
+    """Signs checkpoints of one log. `keys` are its verifier keys, the present one first."""
+
+    def __init__(self, origin: str, key: Ed25519PrivateKey, former: Iterable[VerifierKey] = ()) -> None:
+        self.origin = origin
+        self._key = key
+        self.keys = (VerifierKey(origin, key.public_key().public_bytes_raw()), *former)
+
+    @classmethod
+    def load(cls, origin: str, file: Path, former: Iterable[str] = ()) -> LogSigner:
+        """Reads the private key (Ed25519, PKCS #8 in PEM). Raises SigningKeyError if it is another."""
+        try:
+            key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SigningKeyError(f"{file} holds no private key in PEM without a password") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SigningKeyError(f"{file} holds a key of another kind than Ed25519")
+        return cls(origin, key, map(VerifierKey.parse, former))
+
+    def sign(self, size: int, root: bytes) -> str:
+        """The signed note for the head of `size` leaves under `root`."""
+        return sign_note(Checkpoint(self.origin, size, root).text(), self.origin, self._key)
+
+    def published(self) -> str:
+        """The verifier keys, one a line: what a Customer verifies receipts with."""
+        return "\n".join(map(str, self.keys))
+
+
+def generate(file: Path) -> None:
+    """Writes a new signing key, readable by this user only; raises FileExistsError if the file is there."""
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(pem)

@@ -1,0 +1,69 @@
+"""What retention asks of the storage service, over its generated client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from idv.storage.v1 import storage_pb2 as pb
+from idv.storage.v1.storage_pb2_grpc import StorageServiceStub
+
+from services.runtime.resources import customer_name
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What storage erased: counts, when the last of it became unreadable, and what its key authority claims.
+
+    `final_time` is when no copy that the suite controls can be opened any more.
+    """
+
+    record_count: int
+    session_count: int
+    object_count: int
+    erase_time: datetime
+    final_time: datetime
+    claim: str
+
+
+class StorageGateway:
+    """Calls storage on `channel`, which raises what storage refuses, and its absence, as IdvError."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = StorageServiceStub(channel)
+
+    async def erase(self, customer: str, deletion: UUID, target: Mapping[str, str]) -> Erasure:
+        """Erases a target such as `{"subject": "..."}`; a repeat under the same id answers the same."""
+        request = pb.EraseRecordsRequest(parent=customer_name(customer), request_id=str(deletion))
+        for kind, value in target.items():
+            setattr(request.target, kind, value)
+        answer = await self._stub.EraseRecords(request)
+        return Erasure(
+            record_count=answer.record_count,
+            session_count=answer.session_count,
+            object_count=answer.object_count,
+            erase_time=_time(answer.erase_time),
+            final_time=_time(answer.final_time),
+            claim=answer.claim,
+        )
+
+    async def destructions(self, after: int, limit: int) -> list[pb.Destruction]:
+        """What was destroyed at the end of its term, in order, from the one after `after` on."""
+        answer = await self._stub.ListDestructions(pb.ListDestructionsRequest(after=after, page_size=limit))
+        return list(answer.destructions)
+
+    async def records(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
+        """A page of a Customer's records, not opened."""
+        return await self._stub.ListRecords(request)
+
+    async def accesses(self, request: pb.ListAccessesRequest) -> pb.ListAccessesResponse:
+        """A page of the reads of a Customer's records."""
+        return await self._stub.ListAccesses(request)
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(UTC)

@@ -1,0 +1,105 @@
+"""The schema of the retention service.
+
+The log's tables are append-only for the running service (it may select and insert) and hold salted hashes. Of
+a deletion, what it was of rests sealed until it is done and is then forgotten; a receipt names no person.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+
+from services.runtime.jobs import lease_table
+
+SCHEMA = "retention"
+METADATA = MetaData(schema=SCHEMA)
+_INSTANT = DateTime(timezone=True)
+
+log_leaves = Table(
+    "log_leaves",
+    METADATA,
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),  # contiguous: given under a lock
+    Column("leaf_data", LargeBinary, nullable=False),  # HMAC-SHA256(salt, entry)
+    Column("kind", SmallInteger, nullable=False),  # idv.types.v1.EntryKind
+    Column("source", Text, nullable=False, unique=True),  # what it stands for, once: `destruction/12`
+    Column("append_time", _INSTANT, nullable=False),
+    Column("salt", LargeBinary),  # salt and entry where they concern no single Customer
+    Column("entry", LargeBinary),
+)
+
+log_nodes = Table(
+    "log_nodes",
+    METADATA,
+    Column("level", SmallInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("level", "number"),
+)
+"""The root of every perfect subtree; never changed once written."""
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    METADATA,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("sign_time", _INSTANT, nullable=False),
+)
+"""The signed head after each append; the newest is the log's size."""
+
+cursors = Table(
+    "cursors",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""How far each feed of another service has been logged; moves in the transaction that logs."""
+
+deletions = Table(
+    "deletions",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("deletion", Uuid, nullable=False),  # UUIDv7: sorts by receipt
+    Column("request_id", Uuid, nullable=False),
+    Column("request_digest", LargeBinary),  # keyed; forgotten with the opening
+    Column("scope", Text, nullable=False),  # record, session or subject
+    Column("state", SmallInteger, nullable=False),  # idv.retention.v1.DeletionState
+    Column("receive_time", _INSTANT, nullable=False),
+    Column("sealed_target", LargeBinary),  # until done
+    Column("complete_time", _INSTANT),
+    Column("final_time", _INSTANT),
+    Column("record_count", BigInteger),
+    Column("session_count", BigInteger),
+    Column("leaf_index", BigInteger),
+    Column("receipt", Text),
+    Column("failure", Text),  # idv.types.v1.ErrorReason by name, where it failed for good
+    PrimaryKeyConstraint("tenant", "deletion"),
+    UniqueConstraint("tenant", "request_id"),
+)
+
+deletion_work = Table(
+    "deletion_work",
+    METADATA,
+    Column("deletion", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("due_time", _INSTANT, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index(None, "due_time"),
+)
+"""Deletions with something left to do: to be carried out, or their opening to be forgotten. Ids only, so that
+the jobs find them without acting for every Customer at once."""
+
+job_leases = lease_table(METADATA)

@@ -1,0 +1,53 @@
+"""`idv token`: development tokens of a local stack, as a Customer's identity provider and ingest would issue them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from services.cli.client import Suite, parent
+from services.cli.command import READY_FILE, As, Connect, Json, command, group
+from services.cli.credentials import clock_of, customer_tokens
+from services.cli.output import Output
+from services.local.ready import Ready
+from services.local.tokens import SCOPES
+
+app = group(
+    "Development tokens of a stack started with `idv up`: what a Customer's identity provider, or ingest, gives."
+)
+
+
+@command(
+    app,
+    "customer",
+    [
+        ("For the first Customer, with every scope, for an hour", "idv token customer"),
+        (
+            "For curl or grpcurl",
+            'grpcurl -H "authorization: Bearer $(idv token customer --as customer:acme)" …',
+        ),
+        ("One scope, five minutes", "idv token customer --scope ingest --minutes 5"),
+    ],
+)
+def customer(
+    scope: Annotated[list[str] | None, typer.Option(help=f"Default: all of {', '.join(SCOPES)}.")] = None,
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it lasts.")] = 60,
+    connect: Connect = READY_FILE,
+    identity: As = None,
+    as_json: Json = False,
+) -> None:
+    """Make a Customer's bearer token with the key of the local stack's identity provider."""
+    ready = Ready.read(connect)
+    who = Suite(ready).customer(identity)
+    lifetime = timedelta(minutes=minutes)
+    token = customer_tokens(ready).issue(who.name, scope or SCOPES, lifetime=lifetime)
+    value = {
+        "token": token,
+        "customer": parent(who),
+        "scopes": scope or list(SCOPES),
+        "expire_time": (clock_of(ready).now() + lifetime).isoformat(),
+    }
+    Output(as_json).answer(value, Text(token, overflow="ignore", no_wrap=True))

@@ -19,6 +19,7 @@ class Layout:
     |---|---|
     | `lock` | the running supervisor's pid, locked while it lives |
     | `time.json` | the offset of the application's clock (time travel) |
+    | `ports.json` | the ports of this directory |
     | `secrets.json` | passwords of the database roles |
     | `postgres/`, `objects/` | the data of PostgreSQL and of the object store |
     | `authority/` | the sealing keys of storage: destroying them is what makes records undecryptable |
@@ -48,6 +49,11 @@ class Layout:
     def time_file(self) -> Path:
         """`{"offset_seconds": float}`, read by every service."""
         return self.root / "time.json"
+
+    @property
+    def ports(self) -> Path:
+        """Ports by name, so that a later run has the same addresses."""
+        return self.root / "ports.json"
 
     @property
     def secrets(self) -> Path:

@@ -76,13 +76,11 @@ class ObjectStore:
 
     @property
     def ports(self) -> Ports:
-        """The ports in use.
-
-        Raises:
-            LocalError: it was never started.
-        """
+        """Those of the last start where they are free: the volume knows itself by its address."""
         if self._ports is None:
-            raise LocalError("The object store was never started.")
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            book = PortBook(self.directory / "ports.json")
+            self._ports = Ports(*(book.port(field.name, with_grpc=True) for field in fields(Ports)))
         return self._ports
 
     @property
@@ -106,12 +104,11 @@ class ObjectStore:
         """
         (self.directory / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
         await end_recorded(self.directory / "pid")
-        self._ports = self._ports or self._choose_ports()
         self._remove_sockets()
         self._write_identities()
         # Flags of an earlier start are kept there and would win over the ones given now.
         (self.directory / "data" / "mini.options").unlink(missing_ok=True)
-        self._process = Process(self._command(self._ports), log=self.log, cwd=self.directory)
+        self._process = Process(self._command(self.ports), log=self.log, cwd=self.directory)
         await self._process.start()
         record(self.directory / "pid", self._process.pid)
         await self._wait_until_writable(self._process)
@@ -181,11 +178,6 @@ class ObjectStore:
             "mini",
             *(f"-{name}={value}" for name, value in flags.items()),
         ]
-
-    def _choose_ports(self) -> Ports:
-        """The ports of the last start where they are free: the volume knows itself by its address."""
-        book = PortBook(self.directory / "ports.json")
-        return Ports(*(book.port(field.name, with_grpc=True) for field in fields(Ports)))
 
     def _write_identities(self) -> None:
         path = self.directory / "identities.json"

@@ -67,6 +67,7 @@ class ServiceProcess:
         finally:
             ended.cancel()
             serving.cancel()
+            await asyncio.gather(ended, serving, return_exceptions=True)
         await self._process.kill()
         raise LocalError(
             f"The service {self.name} does not start: {self._process.log_tail()}",
@@ -95,6 +96,7 @@ async def _serving(address: str) -> None:
             try:
                 answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=2, wait_for_ready=True)
             except grpc.aio.AioRpcError:  # not listening yet, or too busy to answer
+                await asyncio.sleep(0.05)
                 continue
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
                 return

@@ -1,0 +1,130 @@
+"""The settings file of each service: what an operator would write, for one machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from services.local.authority import TRUST_DOMAIN, Certificate
+from services.local.databases import ServiceDatabase
+from services.local.files import write_private
+from services.local.layout import SERVICES, Layout
+from services.local.mail import MailSink
+from services.local.objects import BUCKET_PREFIX, REGION, ObjectStore
+from services.local.ports import PortBook
+from services.local.signing import LOG_ORIGIN, Secrets
+from services.local.tokens import ISSUER
+
+DEPLOYMENT = "local"
+WITH_DATABASE = ("storage", "retention", "notice")
+"""Services that keep rows; ingest keeps none."""
+WITHOUT_TOKENS = ("storage",)
+"""Services that only internal services call: they have no port for bearer tokens."""
+PAGE = "notice.page"
+"""Name of the public page's port in the port book."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """`host:port` of a service's ports; `tls` is None where it takes no bearer tokens."""
+
+    tls: str | None
+    mtls: str
+    health: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that the settings of the services refer to."""
+
+    layout: Layout
+    ports: PortBook
+    certificates: Mapping[str, Certificate]
+    secrets: Secrets
+    databases: Mapping[str, ServiceDatabase]
+    objects: ObjectStore
+    mail: MailSink
+
+    def addresses(self, service: str) -> Addresses:
+        """Where `service` listens."""
+        return Addresses(
+            tls=None if service in WITHOUT_TOKENS else self.ports.address(f"{service}.tls"),
+            mtls=self.ports.address(f"{service}.mtls"),
+            health=self.ports.address(f"{service}.health"),
+        )
+
+
+def write_settings(parts: Parts) -> None:
+    """Write `config/SERVICE.yaml` for every service, readable by its owner alone: they hold passwords."""
+    own = {"storage": _storage, "notice": _notice, "ingest": _ingest, "retention": _retention}
+    for service in SERVICES:
+        settings = _common(parts, service) | own[service](parts)
+        write_private(parts.layout.config(service), yaml.safe_dump(settings, sort_keys=False))
+
+
+def _common(parts: Parts, service: str) -> dict[str, Any]:
+    addresses = parts.addresses(service)
+    certificate = parts.certificates[f"service:{service}"]
+    settings: dict[str, Any] = {
+        "environment": "local",
+        "deployment": DEPLOYMENT,
+        "trust_domain": TRUST_DOMAIN,
+        "listen_mtls": addresses.mtls,
+        "listen_health": addresses.health,
+        "tls": {name: str(path) for name, path in vars(certificate).items()},
+        "session_tokens": {"jwks": str(parts.secrets.sessions.public)},
+        "time_file": str(parts.layout.time_file),
+        "telemetry": {"directory": str(parts.layout.telemetry(service)), "sample_ratio": 1.0},
+        # No load balancer has to look away first, and nobody waits long for Ctrl-C.
+        "drain_seconds": 0,
+        "grace_seconds": 5,
+    }
+    if addresses.tls:
+        settings["listen_tls"] = addresses.tls
+        settings["customer_tokens"] = {"jwks": str(parts.secrets.customers.public), "issuer": ISSUER}
+    if database := parts.databases.get(service):
+        settings["database"] = {"dsn": database.dsn, "owner_dsn": database.owner_dsn}
+    return settings
+
+
+def _storage(parts: Parts) -> dict[str, Any]:
+    keys = parts.objects.identity("storage")
+    return {
+        "objects": {
+            "endpoint": parts.objects.endpoint,
+            "region": REGION,
+            "access_key": keys.access_key,
+            "secret_key": keys.secret_key,
+            "bucket_prefix": BUCKET_PREFIX,
+        },
+        "keys": {"file": str(parts.layout.authority / "slots")},
+    }
+
+
+def _notice(parts: Parts) -> dict[str, Any]:
+    return {"listen_page": parts.ports.address(PAGE), "mail": {"server": parts.mail.address}}
+
+
+def _ingest(parts: Parts) -> dict[str, Any]:
+    return {
+        "storage_target": parts.addresses("storage").mtls,
+        "notice_target": parts.addresses("notice").mtls,
+        "session_key": str(parts.secrets.sessions.private),
+    }
+
+
+def _retention(parts: Parts) -> dict[str, Any]:
+    return {
+        "storage_target": parts.addresses("storage").mtls,
+        "notice_target": parts.addresses("notice").mtls,
+        "log": {"origin": LOG_ORIGIN, "signing_key": str(parts.secrets.log)},
+        "request_key": str(parts.secrets.request),
+    }
+
+
+def public_page(parts: Parts) -> str:
+    """URL of the public page of the notice in force."""
+    return f"http://{parts.ports.address(PAGE)}/"

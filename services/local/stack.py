@@ -1,0 +1,241 @@
+"""The whole suite on one machine: `async with LocalStack(directory) as stack:`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from idv import channel
+from idv.channel import AioChannel, Credentials
+
+from services.local import configuration, startup
+from services.local.authority import Certificate
+from services.local.component import Component, Supervised
+from services.local.configuration import Addresses, Parts
+from services.local.databases import ServiceDatabase
+from services.local.errors import LocalError
+from services.local.layout import SERVICES, Layout
+from services.local.locking import DirectoryLock
+from services.local.mail import MailSink
+from services.local.objects import ObjectStore
+from services.local.ports import LOOPBACK, PortBook
+from services.local.postgres import Postgres
+from services.local.service import ServiceProcess
+from services.local.signing import Secrets
+from services.local.tokens import SCOPES, CustomerTokens
+from services.runtime import clock
+
+CUSTOMERS = ("acme", "globex")
+SERVERS = ("postgres", "objects")
+
+
+class LocalStack:
+    """PostgreSQL, object store, mail sink, certificates, tokens and the four services below one directory.
+
+    Entering starts everything and returns when all of it serves; leaving stops everything. The same directory
+    can be entered again and has the same data, addresses, certificates and keys. A process that dies is
+    started again. Enter it in a thread that lives as long as the stack: the kernel ends the processes
+    with it.
+
+    Args:
+        directory: made if absent; nothing that stays is written elsewhere.
+        customers: ids that get a certificate and tokens.
+        changed: called after each change of a process's state.
+
+    Raises:
+        LocalError: on entering, when the directory is in use or something does not start.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        customers: Sequence[str] = CUSTOMERS,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.layout = Layout(directory.resolve())
+        self.customers = tuple(customers)
+        self.clock = clock.TravelClock(self.layout.time_file)
+        self.processes: dict[str, Supervised] = {}
+        self._changed = changed
+        self._parts: Parts | None = None
+        self._servers: startup.Servers | None = None
+        self._held = ExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException as error:
+            await self._stop()
+            cause = _only_cause(error)
+            raise cause from cause.__cause__
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    @property
+    def postgres(self) -> Postgres:
+        """The database server."""
+        return self._running_servers.postgres
+
+    @property
+    def objects(self) -> ObjectStore:
+        """The object store."""
+        return self._running_servers.objects
+
+    @property
+    def mail(self) -> MailSink:
+        """The mail sink: `stack.mail.messages()`."""
+        return self._running_servers.mail
+
+    @property
+    def databases(self) -> dict[str, ServiceDatabase]:
+        """Addresses of each service's schema, by service."""
+        return dict(self._running.databases)
+
+    @property
+    def addresses(self) -> dict[str, Addresses]:
+        """Where each service listens, by service."""
+        return {service: self._running.addresses(service) for service in SERVICES}
+
+    @property
+    def public_page(self) -> str:
+        """URL of the public page of the notice in force."""
+        return configuration.public_page(self._running)
+
+    @property
+    def log_public_key(self) -> str:
+        """The verifier key of the transparency log, one line."""
+        return self._running.secrets.log_public.read_text().strip()
+
+    def certificate(self, identity: str) -> Certificate:
+        """The PEM files of `service:NAME` or `customer:ID`."""
+        return self._running.certificates[identity]
+
+    def token(
+        self, customer: str, scopes: Sequence[str] = SCOPES, *, lifetime: timedelta = timedelta(hours=1)
+    ) -> str:
+        """A bearer token of a Customer, by the application's clock."""
+        tokens = CustomerTokens(self._running.secrets.customers, self.clock)
+        return tokens.issue(customer, scopes, lifetime=lifetime)
+
+    def channel(self, service: str, *, identity: str | None = None, token: str | None = None) -> AioChannel:
+        """A channel to `service`: with the certificate of `identity`, else over TLS with `token`, or with
+        nothing.
+
+        The caller closes it, or uses it as an asynchronous context manager.
+        """
+        address = self.addresses[service]
+        if identity is not None:
+            files = self.certificate(identity)
+            own = Credentials.read(files.authority, files.certificate, files.private_key)
+            return channel.aio(address.mtls, own)
+        if address.tls is None:
+            raise LocalError(f"The service {service} takes no bearer tokens.", "Give an identity.")
+        authority = self.certificate(f"service:{service}").authority
+        return channel.aio(address.tls, Credentials.read(authority), token=token)
+
+    def travel(self, *, to: datetime | None = None, by: timedelta = timedelta()) -> datetime:
+        """Move the application's clock everywhere to an instant, or by a span; returns its new present."""
+        target = self.clock.now() + by if to is None else to
+        clock.travel(self.layout.time_file, target - datetime.now(UTC))
+        return self.clock.now()
+
+    async def kill(self, process: str, *, restart: bool = True) -> None:
+        """kill -9 `postgres`, `objects` or a service.
+
+        It is started again (`await stack.ready(process)`), or held down until `restart(process)`.
+        """
+        await self.processes[process].kill(restart=restart)
+
+    async def restart(self, process: str) -> None:
+        """Stop `process` in good order if it runs, start it, and return when it is ready."""
+        await self.processes[process].restart()
+
+    async def ready(self, *processes: str) -> None:
+        """Return when these processes are ready; without names, all of them."""
+        for name in processes or tuple(self.processes):
+            await self.processes[name].ready()
+
+    @property
+    def _running(self) -> Parts:
+        if self._parts is None:
+            raise LocalError("The stack does not run.", "Use it inside of `async with`.")
+        return self._parts
+
+    @property
+    def _running_servers(self) -> startup.Servers:
+        if self._servers is None:
+            raise LocalError("The stack does not run.", "Use it inside of `async with`.")
+        return self._servers
+
+    async def _start(self) -> None:
+        self.layout.make()
+        self._held.enter_context(DirectoryLock(self.layout.lock))
+        await startup.end_leftovers(self.layout)
+        startup.empty_temporary(self.layout)
+        ports = PortBook(self.layout.ports)
+        servers = self._servers = startup.Servers.of(self.layout, ports)
+        postgres = self._supervise("postgres", servers.postgres, servers.postgres.port)
+        objects = self._supervise("objects", servers.objects, servers.objects.ports.s3)
+        secrets = Secrets.open(self.layout)
+        async with asyncio.TaskGroup() as group:
+            databases = group.create_task(startup.start_databases(postgres, servers.postgres, secrets))
+            group.create_task(objects.start())
+            group.create_task(servers.mail.start())
+            certificates = group.create_task(
+                asyncio.to_thread(startup.issue_certificates, self.layout, self.customers)
+            )
+        self._parts = Parts(
+            layout=self.layout,
+            ports=ports,
+            certificates=certificates.result(),
+            secrets=secrets,
+            databases=databases.result(),
+            objects=servers.objects,
+            mail=servers.mail,
+        )
+        configuration.write_settings(self._parts)
+        await self._start_services(self._parts)
+
+    async def _start_services(self, parts: Parts) -> None:
+        """All at once: each waits by itself for what it calls, and importing is most of the time."""
+        async with asyncio.TaskGroup() as group:
+            for service in SERVICES:
+                addresses = parts.addresses(service)
+                process = ServiceProcess(service, self.layout, addresses.health)
+                port = int((addresses.tls or addresses.mtls).rpartition(":")[2])
+                group.create_task(self._supervise(service, process, port).start())
+
+    def _supervise(self, name: str, component: Component, port: int) -> Supervised:
+        self.processes[name] = Supervised(name, component, f"{LOOPBACK}:{port}", self._changed)
+        return self.processes[name]
+
+    async def _stop(self) -> None:
+        """Callers before callees; everything is stopped even if one of them cannot be."""
+        faults = await self._stop_all(SERVICES) + await self._stop_all(SERVERS)
+        if self._servers:
+            await self._servers.mail.stop()
+        self._held.close()
+        if faults:
+            raise faults[0]
+
+    async def _stop_all(self, names: Iterable[str]) -> list[BaseException]:
+        running = [self.processes[name].stop() for name in names if name in self.processes]
+        results = await asyncio.gather(*running, return_exceptions=True)
+        return [result for result in results if isinstance(result, BaseException)]
+
+
+def _only_cause(error: BaseException) -> BaseException:
+    """The first of several failures that happened at once: the others follow from stopping."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

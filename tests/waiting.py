@@ -1,0 +1,33 @@
+"""Waiting for a condition, with an end: tests never sleep for a time and hope."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+_Found = TypeVar("_Found")
+
+_PAUSE = 0.02
+
+
+_Condition = Callable[[], "_Found | Awaitable[_Found | None] | None"]
+
+
+async def until(what: str, condition: _Condition[_Found], *, seconds: float = 30.0) -> _Found:
+    """Asks `condition`, a function or coroutine function, until its answer is true, and returns that.
+
+    Fails the test, saying `what` did not happen, after `seconds` of real time. An exception of the condition
+    ends the waiting: a condition that expects failures handles them itself.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        answer = condition()
+        found = await answer if inspect.isawaitable(answer) else answer
+        if found:
+            return found
+        if loop.time() > end:
+            raise AssertionError(f"within {seconds:g} s this did not happen: {what}")
+        await asyncio.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""Every RPC against every kind of caller: denied with the right reason unless its rule in the contract allows.
+"""Every RPC against every kind of caller: denied with the right reason unless its rule allows.
 
 Both sides come from the descriptors: a new method is tested the day it is written, whoever forgot to.
 """
@@ -15,7 +15,7 @@ from idv.errors import IdvError
 from idv.types.v1.access_pb2 import AccessRule
 
 from services.local.stack import LocalStack
-from services.local.tokens import CustomerTokens
+from services.local.tokens import CustomerTokens, SigningKey
 from tests import descriptors, example_requests
 from tests.integration import forgery
 from tests.integration.callers import NOBODY, Caller, Callers, service
@@ -43,6 +43,18 @@ class World:
     @property
     def customer_token(self) -> str:
         return self.stack.token("acme")
+
+    @property
+    def customer_key(self) -> SigningKey:
+        return self._key("customers")
+
+    @property
+    def session_key(self) -> SigningKey:
+        return self._key("sessions")
+
+    def _key(self, name: str) -> SigningKey:
+        keys = self.stack.layout.keys
+        return SigningKey(keys / f"{name}.jwk", keys / f"{name}.jwks")
 
     def names(self) -> example_requests.Names:
         """Every request names what is Acme's."""
@@ -88,6 +100,10 @@ def to_upload_token(otherwise: str | None) -> Expected:
     return reason
 
 
+def by_service(name: str) -> Callable[[World], Caller]:
+    return lambda world: service(name)
+
+
 def to_service(name: str) -> Expected:
     return lambda rule: None if rule.anyone or name in rule.services else "PERMISSION_DENIED"
 
@@ -107,17 +123,13 @@ BEARERS = [
     ),
     Attempt(
         "an expired token",
-        lambda world: Caller(
-            token=forgery.expired(world.customer_token, world.stack.parts.secrets.customers.load())
-        ),
+        lambda world: Caller(token=forgery.expired(world.customer_token, world.customer_key.load())),
         always("CREDENTIAL_EXPIRED"),
     ),
     Attempt(
         "a token for another audience",
         lambda world: Caller(
-            token=CustomerTokens(world.stack.parts.secrets.customers, world.stack.clock).issue(
-                "acme", audience="else"
-            )
+            token=CustomerTokens(world.customer_key, world.stack.clock).issue("acme", audience="else")
         ),
         always("UNAUTHENTICATED"),
     ),
@@ -146,9 +158,7 @@ BEARERS = [
     ),
     Attempt(
         "an expired upload token",
-        lambda world: Caller(
-            token=forgery.expired(world.acme.token, world.stack.parts.secrets.sessions.load())
-        ),
+        lambda world: Caller(token=forgery.expired(world.acme.token, world.session_key.load())),
         always("CREDENTIAL_EXPIRED"),
     ),
     Attempt(
@@ -165,10 +175,7 @@ CERTIFICATES = [
         lambda world: Caller(identity="customer:globex"),
         to_customer("WRONG_TENANT"),
     ),
-    *(
-        Attempt(f"the service {name}", lambda world, name=name: service(name), to_service(name))
-        for name in INTERNAL
-    ),
+    *(Attempt(f"the service {name}", by_service(name), to_service(name)) for name in INTERNAL),
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +64,7 @@ class LocalStack:
         self._changed = changed
         self._parts: Parts | None = None
         self._servers: startup.Servers | None = None
-        self._held = ExitStack()
+        self._lock: DirectoryLock | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -80,6 +79,16 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stop()
+
+    def claim(self) -> None:
+        """Take the directory for this process. Entering does it too; it is released when the stack has stopped.
+
+        Raises:
+            LocalError: another process has it.
+        """
+        if self._lock is None:
+            self.layout.make()
+            self._lock = DirectoryLock(self.layout.lock)
 
     @property
     def postgres(self) -> Postgres:
@@ -115,6 +124,11 @@ class LocalStack:
     def log_public_key(self) -> str:
         """The verifier key of the transparency log, one line."""
         return self._running.secrets.log_public.read_text().strip()
+
+    @property
+    def certificates(self) -> dict[str, Certificate]:
+        """The PEM files of every identity: `service:NAME` and `customer:ID`."""
+        return dict(self._running.certificates)
 
     def certificate(self, identity: str) -> Certificate:
         """The PEM files of `service:NAME` or `customer:ID`."""
@@ -178,8 +192,7 @@ class LocalStack:
         return self._servers
 
     async def _start(self) -> None:
-        self.layout.make()
-        self._held.enter_context(DirectoryLock(self.layout.lock))
+        self.claim()
         await startup.end_leftovers(self.layout)
         startup.empty_temporary(self.layout)
         ports = PortBook(self.layout.ports)
@@ -224,7 +237,9 @@ class LocalStack:
         faults = await self._stop_all(SERVICES) + await self._stop_all(SERVERS)
         if self._servers:
             await self._servers.mail.stop()
-        self._held.close()
+        if self._lock:
+            self._lock.release()
+            self._lock = None
         if faults:
             raise faults[0]
 

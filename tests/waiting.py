@@ -1,33 +1,13 @@
-"""Waiting for a condition, with an end: tests never sleep for a time and hope."""
+"""Waiting for what another process does: it sends no event, so its effect is looked for."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-_Found = TypeVar("_Found")
-
-_PAUSE = 0.02
+from collections.abc import Callable
 
 
-_Condition = Callable[[], "_Found | Awaitable[_Found | None] | None"]
-
-
-async def until(what: str, condition: _Condition[_Found], *, seconds: float = 30.0) -> _Found:
-    """Asks `condition`, a function or coroutine function, until its answer is true, and returns that.
-
-    Fails the test, saying `what` did not happen, after `seconds` of real time. An exception of the condition
-    ends the waiting: a condition that expects failures handles them itself.
-    """
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while True:
-        answer = condition()
-        found = await answer if inspect.isawaitable(answer) else answer
-        if found:
-            return found
-        if loop.time() > end:
-            raise AssertionError(f"within {seconds:g} s this did not happen: {what}")
-        await asyncio.sleep(_PAUSE)
+async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+    """Return when `condition()` holds; raises TimeoutError after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from services.local.errors import LocalError
 
 
 class DirectoryLock:
-    """Holds `path` locked until `release`, or until this process ends, however it ends; children never hold it.
+    """Holds `path` locked until `release`, or until this process ends, however; children never hold it.
 
     Raises:
         LocalError: another process holds it.

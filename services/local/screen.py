@@ -58,6 +58,8 @@ class Screen:
         if self._live is not None:
             return
         for name, process in list(self._processes.items()):
+            if process.state is State.STOPPED and name not in self._shown:
+                continue  # not started yet
             line = f"{name} {process.state.value}"
             line += f", pid {process.component.pid}" if process.state is State.READY else ""
             line += f": {process.problem}" if process.problem else ""

@@ -81,7 +81,7 @@ class LocalStack:
         await self._stop()
 
     def claim(self) -> None:
-        """Take the directory for this process. Entering does it too; it is released when the stack has stopped.
+        """Take the directory for this process. Entering does it too; leaving releases it.
 
         Raises:
             LocalError: another process has it.

@@ -21,7 +21,7 @@ _Stub = TypeVar("_Stub")
 
 @dataclass(frozen=True)
 class Caller:
-    """What a call shows: a bearer token, the certificate `service:NAME` or `customer:ID`, both, or nothing."""
+    """What a call shows: a bearer token, a certificate (`service:NAME`, `customer:ID`), both, or nothing."""
 
     token: str | None = None
     identity: str | None = None

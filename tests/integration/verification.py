@@ -20,6 +20,7 @@ from idv.types.v1 import data_pb2, processing_pb2
 
 from services.local.specimens import Specimen
 from tests.integration.callers import Caller, Callers, service
+from tests.waiting import until
 
 CHUNK = 256 * 1024
 
@@ -184,6 +185,18 @@ class Verification:
             )
         )
         return answer.deletion
+
+    async def deletion(self, name: str) -> deletions_pb2.Deletion:
+        """A deletion once it is done."""
+        retention = self.callers.stub(
+            DeletionServiceStub, "retention", self.callers.customer(name.split("/")[1])
+        )
+
+        async def done() -> deletions_pb2.Deletion | None:
+            found = (await retention.GetDeletion(deletions_pb2.GetDeletionRequest(name=name))).deletion
+            return found if found.state == deletions_pb2.DELETION_STATE_DONE else None
+
+        return await until("the deletion is done", done)
 
 
 def timestamp(instant: datetime) -> Timestamp:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, NamedTuple, Self, TypeVar
 
-import grpc
+from idv import channel
+from idv.channel import AioChannel, Credentials
 
-from services.cli.credentials import fresh_token
 from services.cli.failure import usage
-from services.local.ready import Ready
+from services.local.ready import CertificateFiles, Ready
 from services.runtime.resources import customer_name
 
 _Stub = TypeVar("_Stub")
@@ -49,7 +49,7 @@ class Suite:
 
     def __init__(self, ready: Ready) -> None:
         self.ready = ready
-        self._channels: dict[tuple[str, Who], grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, Who], AioChannel] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,8 +57,8 @@ class Suite:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for channel in self._channels.values():
-            await channel.close()
+        for opened in self._channels.values():
+            await opened.close()
 
     def customer(self, given: str | None) -> Who:
         """The Customer to act as: the one given with `--as`, or the first that the ready file knows."""
@@ -78,29 +78,29 @@ class Suite:
             )
         return who
 
-    def stub(self, make: Callable[[grpc.aio.Channel], _Stub], service: str, who: Who) -> _Stub:
+    def stub(self, make: Callable[[AioChannel], _Stub], service: str, who: Who) -> _Stub:
         """A stub of `service` whose calls are made as `who`."""
-        channel = self._channels.get((service, who))
-        if channel is None:
-            channel = self._channels[service, who] = self._open(service, who)
-        return make(channel)
+        key = (service, who)
+        if key not in self._channels:
+            self._channels[key] = self._open(service, who)
+        return make(self._channels[key])
 
-    async def renew(self) -> None:
-        """Closes every channel: the next call takes a new connection and a new token."""
-        channels, self._channels = self._channels, {}
-        for channel in channels.values():
-            await channel.close()
-
-    def _open(self, service: str, who: Who) -> grpc.aio.Channel:
-        authority = self.ready.ca.read_bytes()
+    def _open(self, service: str, who: Who) -> AioChannel:
+        authority = self.ready.ca
         if who.kind == "service":
-            return grpc.aio.secure_channel(self._address(service, "mtls"), self._certificate(who, authority))
-        credentials = grpc.ssl_channel_credentials(root_certificates=authority)
-        token = fresh_token(self.ready, who.name) if who.kind == "customer" else who.name
-        if token:
-            bearer = grpc.access_token_call_credentials(token)
-            credentials = grpc.composite_channel_credentials(credentials, bearer)
-        return grpc.aio.secure_channel(self._address(service, "tls"), credentials)
+            files = self._certificate(who)
+            own = Credentials.read(authority, files.certificate, files.private_key)
+            return channel.aio(self._address(service, "mtls"), own)
+        return channel.aio(self._address(service, "tls"), Credentials.read(authority), token=self._token(who))
+
+    def _token(self, who: Who) -> str | None:
+        if who.kind != "customer":
+            return who.name or None
+        token = self.ready.tokens.get(who.name)
+        if token is None:
+            known = ", ".join(f"customer:{name}" for name in self.ready.tokens)
+            raise usage(f"there is no token of {who}", f"use one of {known}", field="--as")
+        return token
 
     def _address(self, service: str, port: Literal["tls", "mtls"]) -> str:
         known = self.ready.services.get(service)
@@ -113,14 +113,12 @@ class Suite:
             )
         return address
 
-    def _certificate(self, who: Who, authority: bytes) -> grpc.ChannelCredentials:
+    def _certificate(self, who: Who) -> CertificateFiles:
         files = self.ready.certificates.get(str(who))
         if files is None:
             known = ", ".join(sorted(self.ready.certificates))
             raise usage(f"there is no certificate of {who}", f"use one of {known}", field="--as")
-        return grpc.ssl_channel_credentials(
-            authority, files.private_key.read_bytes(), files.certificate.read_bytes()
-        )
+        return files
 
 
 def session_holder(token: str) -> Who:

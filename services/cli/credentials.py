@@ -1,4 +1,4 @@
-"""Credentials of a local stack, always fresh: its time can be moved, and then the tokens of its ready file are old."""
+"""Credentials that a local stack's keys can make."""
 
 from __future__ import annotations
 
@@ -9,16 +9,8 @@ from services.runtime.clock import Clock, TravelClock
 
 
 def clock_of(ready: Ready) -> Clock:
-    """The application's clock of the stack."""
+    """The application's clock of the stack: the machine's, moved by time travel."""
     return TravelClock(ready.time_file)
-
-
-def fresh_token(ready: Ready, customer: str) -> str:
-    """A Customer's bearer token with every scope: a new one where this account may sign, else the ready file's."""
-    keys = Layout(ready.directory).keys
-    if (keys / "customers.jwk").exists():
-        return customer_tokens(ready).issue(customer)
-    return ready.tokens.get(customer, "")
 
 
 def customer_tokens(ready: Ready) -> CustomerTokens:

@@ -64,7 +64,7 @@ async def test_a_component_that_ends_by_itself_comes_back_even_if_a_start_fails(
     await supervised.start()
     sleeper.refuse = 1
     await sleeper.kill()
-    await until(lambda: supervised.restarts == 2 and supervised.state is State.READY)
+    await until("it is back", lambda: supervised.restarts == 2 and supervised.state is State.READY)
     await supervised.stop()
 
 

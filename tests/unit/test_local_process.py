@@ -46,7 +46,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     started = start_time(child)
     parent.kill()
     await parent.wait()
-    await until(lambda: start_time(child) != started)
+    await until("the child ends", lambda: start_time(child) != started)
 
 
 async def test_a_stopped_process_ends_with_its_whole_group(tmp_path: Path) -> None:
@@ -55,9 +55,9 @@ async def test_a_stopped_process_ends_with_its_whole_group(tmp_path: Path) -> No
     await process.start()
     assert process.pid is not None
     group = process.pid
-    await until(lambda: len(_members(group)) == 2)
+    await until("the grandchild runs", lambda: len(_members(group)) == 2)
     await process.kill()
-    await until(lambda: not _members(group))
+    await until("the group is empty", lambda: not _members(group))
 
 
 async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(tmp_path
     )
     process = Process([sys.executable, "-c", script], log=tmp_path / "log")
     await process.start()
-    await until(lambda: "deaf" in process.log_tail())
+    await until("it is deaf", lambda: "deaf" in process.log_tail())
     await process.stop(grace_seconds=0.1)
     assert process.returncode == -signal.SIGKILL
 

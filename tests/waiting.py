@@ -1,13 +1,33 @@
-"""Waiting for what another process does: it sends no event, so its effect is looked for."""
+"""Waiting for what another process does: it sends no event, so its effect is looked for, with an end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+_Found = TypeVar("_Found")
+_Condition = Callable[[], "_Found | Awaitable[_Found | None] | None"]
+
+_PAUSE = 0.01
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
-    """Return when `condition()` holds; raises TimeoutError after `seconds`."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - another process changes it
-            await asyncio.sleep(0.01)
+async def until(
+    condition: _Condition[_Found], what: str = "what was waited for", *, seconds: float = 30.0
+) -> _Found:
+    """Asks `condition`, a function or coroutine function, until its answer is true, and returns that.
+
+    Raises TimeoutError, saying that `what` did not happen, after `seconds` of real time. An exception of the
+    condition ends the waiting: a condition that expects failures handles them itself.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        answer = condition()
+        found = await answer if inspect.isawaitable(answer) else answer
+        if found:
+            return found
+        if loop.time() > end:
+            raise TimeoutError(f"within {seconds:g} s this did not happen: {what}")
+        await asyncio.sleep(_PAUSE)

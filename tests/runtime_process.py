@@ -1,4 +1,4 @@
-"""A service of the runtime inside the test: real TLS on loopback, real certificates, real tokens, a clock to set."""
+"""A service of the runtime inside the test: real TLS on loopback, real certificates, real tokens."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def running(folder: Path, behavior: Behavior | None = None, **changes: Any
     signer = Signer(folder / "jwks.json")
     authority = DevelopmentAuthority(folder)
     async with Runtime.start(make_settings(folder, **changes), service="echo") as runtime:
-        runtime.add(lambda servicer, server: add_echo(servicer, server), EchoServicer(behavior), ECHO_SERVICE)
+        runtime.add(add_echo, EchoServicer(behavior), ECHO_SERVICE)
         serving = asyncio.create_task(runtime.serve())
         started = asyncio.create_task(runtime.serving.wait())
         await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)

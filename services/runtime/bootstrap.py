@@ -1,5 +1,9 @@
-"""The one way to start, run and stop a service: `async with Runtime.start(settings, service="ingest") as
-runtime`.
+"""The one way to start, run and stop a service.
+
+async with Runtime.start(settings, service="ingest") as runtime:
+    runtime.add(add_IngestServiceServicer_to_server, servicer, service_descriptor)
+    runtime.every(PeriodicJob("sweep", timedelta(minutes=1), sweep))
+    await runtime.serve()
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from services.runtime.settings import ServiceSettings, TokenTrust
 from services.runtime.telemetry import Telemetry
 
 _KEY_REFRESH_SECONDS = 300.0
+_KEY_RETRY_SECONDS = 10.0
 
 
 class Runtime:
@@ -140,8 +145,7 @@ class Runtime:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
             self.serving.clear()
-            await _end(background)
-            await server.drain()
+            await asyncio.gather(_end(background), server.drain())
             self.log.info("stopped")
 
     def _runners(self) -> list[JobRunner]:
@@ -153,7 +157,8 @@ class Runtime:
 
     async def _refresh_keys(self) -> None:
         while True:
-            await asyncio.sleep(_KEY_REFRESH_SECONDS)
+            complete = all(verifier.keys.current() for verifier in self._verifiers)
+            await asyncio.sleep(_KEY_REFRESH_SECONDS if complete else _KEY_RETRY_SECONDS)
             await self._core.authenticator.refresh()
 
     def _verifier(self, trust: TokenTrust | None, *, session_tokens: bool = False) -> TokenVerifier | None:

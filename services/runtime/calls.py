@@ -57,6 +57,15 @@ def waiting_for(what: str) -> Iterator[None]:
     call.waiting_for = outer  # kept when the block fails: that is the moment it is asked for
 
 
+def is_sampled(traceparent: str) -> bool:
+    """Whether a W3C trace context (`00-trace-span-flags`) says that its trace is recorded."""
+    flags = traceparent.rpartition("-")[2]
+    try:
+        return bool(int(flags, 16) & 1)
+    except ValueError:
+        return False
+
+
 def shaved(seconds: float) -> float:
     """How long a method may work when its caller waits `seconds`: 5 % less, at most 100 ms, so that the
     answer can name the cause.

@@ -1,11 +1,9 @@
-"""The service's PostgreSQL: one engine, short transactions, tenants set inside each, and driver errors
-mapped once.
-"""
+"""The service's PostgreSQL: one engine, short transactions with their tenants, driver errors mapped once."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,29 +11,38 @@ import asyncpg
 from idv.errors import IdvError, Reason
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from services.runtime.calls import waiting_for
 from services.runtime.settings import DatabaseSettings
 
 _SET_TENANTS = text("SELECT set_config('idv.tenants', :tenants, true)")
 _ROLE = text(
     "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb,"
-    " EXISTS (SELECT FROM pg_class WHERE relowner = r.oid) AS owner FROM pg_roles r WHERE rolname = current_user"
+    " EXISTS (SELECT FROM pg_class WHERE relowner = r.oid) AS owner"
+    " FROM pg_roles r WHERE rolname = current_user"
 )
 _DURABILITY = text("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
 _DURABLE: Final = frozenset({"on", "remote_apply"})
 
 _AGAIN: Final = frozenset({"40001", "40P01", "55P03", "55006"})
-"""Serialization failure, deadlock, lock not available, object in use: the same call may succeed in a
-moment.
-"""
+"""Serialization failure, deadlock, lock not available, object in use: a repeated call may succeed."""
+_CANCELLED: Final = "57014"
 _AWAY: Final = ("08", "53", "57P", "58")
 """Connection lost, out of resources, operator intervention, system error."""
 _RETRY_SECONDS: Final = 1.0
+_DRIVER: Final = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    ConnectionError,  # asyncpg's own socket, reset under a statement
+    TimeoutError,  # asyncpg's command_timeout
+)
 
 
 class UnsafeDatabaseError(Exception):
-    """The database or the role would break a promise of the suite; `faults` says every one with its remedy."""
+    """The database or the role would break a promise; `faults` says every reason with its remedy."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("the database cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
@@ -43,9 +50,7 @@ class UnsafeDatabaseError(Exception):
 
 
 class Database:
-    """One engine with its pool. `async with Database.open(settings) as database` checks it first and closes
-    it after.
-    """
+    """One engine with its pool; as a context manager it is checked first and closed after."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
@@ -68,17 +73,28 @@ class Database:
     async def transaction(self, tenants: Sequence[str] = ()) -> AsyncIterator[AsyncConnection]:
         """One READ COMMITTED transaction, committed when the block ends without an exception.
 
-        Row-level security shows and takes rows of `tenants` only; with none it shows no Customer's rows at
-        all. Errors of the driver that leave the block become IdvError: UNAVAILABLE with a retry where one
-        helps, else INTERNAL.
+        Row-level security shows and takes rows of `tenants` only; with none, no Customer's rows at all.
+        Errors of the driver that leave the block become IdvError: OVERLOADED, UNAVAILABLE or
+        DEADLINE_EXCEEDED with a retry where one helps, else INTERNAL. Inside the block they are SQLAlchemy's.
         """
-        try:
-            async with self.engine.begin() as connection:
-                if tenants:
-                    await connection.execute(_SET_TENANTS, {"tenants": ",".join(tenants)})
-                yield connection
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise driver_error(error) from error
+        with waiting_for("the database"):
+            async with self._connection() as connection:
+                try:
+                    async with connection.begin():
+                        if tenants:
+                            await connection.execute(_SET_TENANTS, {"tenants": ",".join(tenants)})
+                        yield connection
+                except _DRIVER as error:
+                    raise driver_error(error) from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self.engine.connect())
+            except (OSError, *_DRIVER) as error:
+                raise driver_error(error) from error
+            yield connection
 
     async def check(self) -> None:
         """Raises UnsafeDatabaseError unless the role is powerless enough and commits are durable."""
@@ -123,17 +139,18 @@ class Database:
 
 def driver_error(error: BaseException) -> IdvError:
     """What a caller is told about an error of the driver: never its text, which can hold values."""
-    state = sqlstate(error)
-    if state in _AGAIN or state.startswith(_AWAY) or _is_lost(error):
+    if isinstance(error, PoolTimeoutError):
         return IdvError(
-            Reason.ERROR_REASON_UNAVAILABLE,
-            "the store is away or busy",
-            metadata={"sqlstate": state} if state else None,
-            retry_after=_RETRY_SECONDS,
+            Reason.ERROR_REASON_OVERLOADED, "too many calls wait for the store", retry_after=_RETRY_SECONDS
         )
-    if state == "57014":
+    state = sqlstate(error)
+    if state == _CANCELLED or isinstance(_original(error), TimeoutError):
         return IdvError(
             Reason.ERROR_REASON_DEADLINE_EXCEEDED, "the store took too long", retry_after=_RETRY_SECONDS
+        )
+    if state in _AGAIN or state.startswith(_AWAY) or _is_lost(error):
+        return IdvError(
+            Reason.ERROR_REASON_UNAVAILABLE, "the store is away or busy", retry_after=_RETRY_SECONDS
         )
     return IdvError(Reason.ERROR_REASON_INTERNAL, "an internal error happened")
 
@@ -149,10 +166,13 @@ def sqlstate(error: BaseException) -> str:
     return ""
 
 
+def _original(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
 def _is_lost(error: BaseException) -> bool:
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error.orig, OSError | TimeoutError)
-    return isinstance(error, OSError | asyncpg.InterfaceError)
+    invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
+    return invalidated or isinstance(_original(error), OSError | asyncpg.InterfaceError)
 
 
 def _engine(dsn: str, settings: DatabaseSettings, pool_size: int | None = None) -> AsyncEngine:

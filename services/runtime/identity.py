@@ -25,7 +25,12 @@ Credential = Literal["certificate", "jwt", "session_token", "none"]
 
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 _URI_PROPERTY = "peer_uri"
-_CERTIFICATE_PROPERTY = "x509_pem_cert"
+CERTIFICATE_PROPERTY = "x509_pem_cert"
+"""In a peer's properties when it showed a certificate."""
+Peer = Mapping[str, Sequence[bytes]]
+"""The verified properties of the other end of a connection, as gRPC's auth_context() gives them."""
+Metadata = Sequence[tuple[str, str | bytes]]
+"""The metadata of a call."""
 _AUTHORIZATION = "authorization"
 _BEARER = "bearer "
 _MAX_TOKEN = 8192
@@ -76,7 +81,7 @@ def current_caller() -> Caller:
 
 
 def run_as(caller: Caller) -> None:
-    """Makes `caller` the current caller of the running task, for the interceptor core and in-process tests."""
+    """Makes `caller` the current caller of the running task: for the interceptor core and for tests."""
     _caller.set(caller)
 
 
@@ -95,20 +100,18 @@ class Authenticator:
         self._verifiers = {verifier.audience: verifier for verifier in verifiers}
         self._by_uri: dict[tuple[bytes, ...], Caller] = {}
 
-    def identify(
-        self, auth_context: Mapping[str, Sequence[bytes]], metadata: Sequence[tuple[str, str | bytes]]
-    ) -> Caller:
+    def identify(self, peer: Peer, metadata: Metadata) -> Caller:
         """The caller; raises UNAUTHENTICATED or CREDENTIAL_EXPIRED. No credential gives ANONYMOUS.
 
         Raises `tokens.UnknownKeyError`, an UNAUTHENTICATED too, when newer keys may know the token.
         """
         bearer = [value for key, value in metadata if key == _AUTHORIZATION]
-        if _CERTIFICATE_PROPERTY in auth_context:
+        if CERTIFICATE_PROPERTY in peer:
             if bearer:
                 raise _unauthenticated(
                     "the call carries a client certificate and a bearer token", "send only one of them"
                 )
-            return self._from_certificate(tuple(auth_context.get(_URI_PROPERTY, ())))
+            return self._from_certificate(tuple(peer.get(_URI_PROPERTY, ())))
         if not bearer:
             return ANONYMOUS
         if len(bearer) > 1:

@@ -21,7 +21,7 @@ from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind
 
 from services.runtime import access, calls
-from services.runtime.identity import Authenticator, Caller, run_as
+from services.runtime.identity import CERTIFICATE_PROPERTY, Authenticator, Caller, Metadata, Peer, run_as
 from services.runtime.logs import Log
 from services.runtime.settings import ServerSettings
 from services.runtime.telemetry import Telemetry, trace_id
@@ -90,7 +90,8 @@ class _Method:
         """Runs one call from credential to answer; ends in a return, or in an abort with the mapped error."""
         started = time.perf_counter()
         metadata = context.invocation_metadata() or ()
-        record = _Record(self, metadata)
+        peer = context.auth_context()
+        record = _Record(self, peer, metadata)
         seconds = context.time_remaining()
         if seconds is None:
             seconds = self.default_deadline
@@ -102,7 +103,7 @@ class _Method:
             running.traceparent = record.traceparent()
             try:
                 async with asyncio.timeout_at(limit) as timer:
-                    result = await self._admit_and_handle(request, context, metadata, record)
+                    result = await self._admit_and_handle(request, context, record, peer, metadata)
             except IdvError as refusal:
                 error = record.relayed(refusal)
             except grpc.aio.AbortError:
@@ -125,8 +126,10 @@ class _Method:
             error.code, error.message, trailing_metadata=((STATUS_METADATA, status.SerializeToString()),)
         )
 
-    async def _admit_and_handle(self, request: Any, context: Any, metadata: Any, record: _Record) -> Any:
-        caller = await self._identify(context, metadata)
+    async def _admit_and_handle(
+        self, request: Any, context: Any, record: _Record, peer: Peer, metadata: Metadata
+    ) -> Any:
+        caller = await self._identify(peer, metadata)
         record.caller = caller
         run_as(caller)
         access.check_caller(caller, self.rule)
@@ -141,13 +144,12 @@ class _Method:
             return None
         return await answer
 
-    async def _identify(self, context: Any, metadata: Any) -> Caller:
-        auth_context = context.auth_context()
+    async def _identify(self, peer: Peer, metadata: Metadata) -> Caller:
         try:
-            return self.core.authenticator.identify(auth_context, metadata)
+            return self.core.authenticator.identify(peer, metadata)
         except UnknownKeyError:
             await self.core.authenticator.refresh()  # the issuer may have rotated its keys
-            return self.core.authenticator.identify(auth_context, metadata)
+            return self.core.authenticator.identify(peer, metadata)
 
     def _admit(self, message: Any, caller: Caller) -> None:
         access.check_tenant(caller, self.rule, message)
@@ -178,17 +180,19 @@ class _Record:
 
     __slots__ = ("_core", "_method", "caller", "sampled", "span", "trace")
 
-    def __init__(self, method: _Method, metadata: Any) -> None:
+    def __init__(self, method: _Method, peer: Peer, metadata: Metadata) -> None:
         core = method.core
         self._method = method
         self._core = core
         self.caller: Caller | None = None
         self.trace = ""
-        parent = next((value for key, value in metadata if key == calls.TRACEPARENT), None)
-        self.sampled = core.telemetry.sampled() if parent is None else str(parent).endswith("-01")
+        parent = None
+        if CERTIFICATE_PROPERTY in peer:  # whoever else could have every call of theirs traced
+            parent = next((str(value) for key, value in metadata if key == calls.TRACEPARENT), None)
+        self.sampled = core.telemetry.sampled() if parent is None else calls.is_sampled(parent)
         self.span: Any = nullcontext()
         if self.sampled and core.telemetry.records_spans:
-            above = propagate.extract({calls.TRACEPARENT: str(parent)}) if parent else None
+            above = propagate.extract({calls.TRACEPARENT: parent}) if parent else None
             self.span = core.telemetry.tracer.start_as_current_span(
                 method.name,
                 context=above,

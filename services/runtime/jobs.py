@@ -28,6 +28,10 @@ _POLL_SECONDS: Final = 0.5
 """Real seconds between two looks at the injected clock, which may travel."""
 
 
+class LeaseLostError(Exception):
+    """Another process took the lease while the job ran, as after a jump of the clock: the run was stopped."""
+
+
 @dataclass(frozen=True)
 class PeriodicJob:
     """Work to do every `every` of the injected clock, first at the start. `leased=False` runs it in each
@@ -113,6 +117,7 @@ class JobRunner:
     telemetry: Telemetry
     leases: Leases | None
     poll_seconds: float = _POLL_SECONDS
+    renew_seconds: float = _LEASE.total_seconds() / 3
     _due: datetime | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -143,8 +148,6 @@ class JobRunner:
                 return
             else:
                 await self._run_leased(self.leases)
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             self._runs.add(1, {"job": self.job.name, "outcome": "failed"})
             reason = error.reason_name if isinstance(error, IdvError) else None
@@ -154,20 +157,20 @@ class JobRunner:
 
     async def _run_leased(self, leases: Leases) -> None:
         started = self.clock.now()
-        work = asyncio.ensure_future(self.job.run())
-        keeper = asyncio.create_task(self._keep(leases, work))
+        tasks = (asyncio.ensure_future(self.job.run()), asyncio.ensure_future(self._keep(leases)))
         try:
-            await work
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            work.cancel()
-            keeper.cancel()
-            await asyncio.shield(leases.give_back(self.job, started + self.job.every))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await leases.give_back(self.job, started + self.job.every)
 
-    async def _keep(self, leases: Leases, work: asyncio.Future[None]) -> None:
-        """Renews the lease while the job runs, and stops the job when the lease is lost."""
+    async def _keep(self, leases: Leases) -> None:
+        """Renews the lease while the job runs; ends in LeaseLostError when another process has taken it."""
         while True:
-            await asyncio.sleep(_LEASE.total_seconds() / 3)
+            await asyncio.sleep(self.renew_seconds)
             if not await leases.renew(self.job):
-                self.log.warning("a periodic job lost its lease", job=self.job.name)
-                work.cancel()
-                return
+                raise LeaseLostError

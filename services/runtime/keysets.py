@@ -63,6 +63,13 @@ class JwksKeys:
             self._looked = time.monotonic()
             self._adopt(await asyncio.to_thread(_fetch, str(self._url)))
 
+    def look_again(self) -> bool:
+        """Looks at the file at once, for a key id that is not known; true when the keys changed."""
+        before = self.generation
+        if self._path is not None:
+            self._look(self._path)
+        return self.generation != before
+
     def _look(self, path: Path) -> None:
         self._looked = time.monotonic()
         try:

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -79,33 +80,31 @@ async def _statements(connection: Any, service: str, owner_password: str, runtim
     ]
 
 
-def upgrade(owner_dsn: str, service: str) -> None:
-    """Brings the schema to the newest revision; not to be called from a running event loop (use
-    `asyncio.to_thread`).
+def upgrade(owner_dsn: str, service: str, folder: Path | None = None) -> None:
+    """Brings the schema to the newest revision, in one transaction; a second process waits for the first.
+
+    `folder` holds the migrations when it is not the service's own. Not to be called from a running event
+    loop: use `asyncio.to_thread`.
     """
-    script = _script(service)
+    script = _script(service, folder)
+
+    def steps(revision: Any, _context: MigrationContext) -> Any:
+        return script._upgrade_revs("head", revision)
 
     def run(connection: Connection) -> None:
-        def steps(revision: Any, _context: MigrationContext) -> Any:
-            return script._upgrade_revs("head", revision)
-
-        with EnvironmentContext(script_config(service), script, fn=steps, as_sql=False) as environment:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('idv.migrate'))"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+        with EnvironmentContext(Config(), script, fn=steps) as environment:
             environment.configure(
                 connection=connection, version_table=_VERSIONS, version_table_schema=service, service=service
             )
-            with environment.begin_transaction():
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(hashtext('idv.migrate.' || :service))"),
-                    {"service": service},
-                )
-                connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
-                environment.run_migrations()
+            environment.run_migrations()
 
     asyncio.run(_with_connection(owner_dsn, run))
 
 
 def current(owner_dsn: str, service: str) -> str | None:
-    """The revision that the schema is at; None before the first."""
+    """The revision that the schema is at; None before the first. Not for a running event loop."""
 
     def read(connection: Connection) -> str | None:
         options = {"version_table": _VERSIONS, "version_table_schema": service}
@@ -114,9 +113,9 @@ def current(owner_dsn: str, service: str) -> str | None:
     return asyncio.run(_with_connection(owner_dsn, read))
 
 
-def head(service: str) -> str | None:
+def head(service: str, folder: Path | None = None) -> str | None:
     """The newest revision that this release brings."""
-    return _script(service).get_current_head()
+    return _script(service, folder).get_current_head()
 
 
 def grant_runtime(table: str, privileges: Sequence[str], columns: Sequence[str] = ()) -> None:
@@ -152,18 +151,10 @@ def _qualified(table: str) -> str:
     return table if "." in table else f"{_service()}.{table}"
 
 
-def script_config(service: str) -> Config:
-    """The Alembic configuration of a service: its migrations lie in the package, named by their number."""
-    config = Config()
-    folder = str(resources.files("services") / service / "migrations")
-    config.set_main_option("script_location", folder)
-    config.set_main_option("version_locations", folder)
-    config.set_main_option("path_separator", "newline")
-    return config
-
-
-def _script(service: str) -> ScriptDirectory:
-    return ScriptDirectory.from_config(script_config(service))
+def _script(service: str, folder: Path | None) -> ScriptDirectory:
+    """The migrations of a service: files of its package, named by their number."""
+    path = str(folder or resources.files("services") / service / "migrations")
+    return ScriptDirectory(path, version_locations=[path])
 
 
 async def _with_connection(dsn: str, work: Callable[[Connection], _T]) -> _T:

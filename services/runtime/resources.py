@@ -19,7 +19,7 @@ _CUSTOMER_TEMPLATE = "customers/{customer}"
 _SESSION_TEMPLATE = _CUSTOMER_TEMPLATE + "/sessions/{session}"
 _RECORD_TEMPLATE = _SESSION_TEMPLATE + "/records/{record}"
 _DELETION_TEMPLATE = _CUSTOMER_TEMPLATE + "/deletions/{deletion}"
-_PREFIX = re.compile(rf"customers/({_CUSTOMER})(?:/sessions/({_UUID})(?=/|$))?(?:/|$)")
+_PREFIX = re.compile(rf"customers/({_CUSTOMER})(?:/sessions/({_UUID})(?=/|\Z))?(?:/|\Z)")
 
 
 class SessionName(NamedTuple):

@@ -94,7 +94,7 @@ class TokenVerifier:
             )
         known = self._cache.get(token)
         if known is None or known.generation != self.keys.generation:
-            known = _Verified(self._check(token, keys), self.keys.generation)
+            known = _Verified(self._check_with_newest(token, keys), self.keys.generation)
             self._remember(token, known)
         now = self._clock.now().timestamp()
         if now >= known.expires:
@@ -103,6 +103,14 @@ class TokenVerifier:
         if now < known.starts:
             raise _refused("it is not valid yet")
         return known
+
+    def _check_with_newest(self, token: str, keys: KeySet) -> Mapping[str, Any]:
+        try:
+            return self._check(token, keys)
+        except UnknownKeyError:
+            if not self.keys.look_again():
+                raise
+            return self._check(token, self.keys.current() or keys)
 
     def _check(self, token: str, keys: KeySet) -> Mapping[str, Any]:
         now = int(self._clock.now().timestamp())

@@ -13,9 +13,7 @@ _Condition = Callable[[], "_Found | Awaitable[_Found | None] | None"]
 _PAUSE = 0.01
 
 
-async def until(
-    condition: _Condition[_Found], what: str = "what was waited for", *, seconds: float = 30.0
-) -> _Found:
+async def until(what: str, condition: _Condition[_Found], *, seconds: float = 30.0) -> _Found:
     """Asks `condition`, a function or coroutine function, until its answer is true, and returns that.
 
     Raises TimeoutError, saying that `what` did not happen, after `seconds` of real time. An exception of the

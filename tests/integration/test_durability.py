@@ -55,7 +55,7 @@ class Collected:
         self.digests: dict[str, bytes] = {}
 
     async def reaches(self, count: int) -> None:
-        await until(f"{count} records are acknowledged", lambda: len(self.digests) >= count, seconds=60)
+        await until(f"{count} acknowledgements", lambda: len(self.digests) >= count, seconds=60)
 
     async def from_worker(self, verification: Verification, opened: Opened, worker: int) -> None:
         specimen = noise()

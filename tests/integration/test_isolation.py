@@ -1,4 +1,4 @@
-"""One Customer never sees another's: not through any service, nor past any one of the walls that stand in turn."""
+"""One Customer never sees another's: through no service, and past none of the walls that stand in turn."""
 
 from __future__ import annotations
 
@@ -84,13 +84,14 @@ async def test_another_customers_session_cannot_be_described_listed_or_written(
     assert refused.value.reason_name in {"WRONG_SESSION", "WRONG_TENANT"}
 
 
-@pytest.mark.parametrize("kind", ["record", "session"])
+@pytest.mark.parametrize("whole_session", [False, True])
 async def test_another_customers_data_cannot_be_deleted(
-    verification: Verification, acme: Kept, globex: Kept, kind: str
+    verification: Verification, acme: Kept, globex: Kept, whole_session: bool
 ) -> None:
-    name = acme.record if kind == "record" else acme.opened.name
+    by_record = deletions_pb2.DeletionTarget(record=acme.record)
+    target = deletions_pb2.DeletionTarget(session=acme.opened.name) if whole_session else by_record
     with pytest.raises(IdvError) as refused:
-        await verification.delete("globex", deletions_pb2.DeletionTarget(**{kind: name}))
+        await verification.delete("globex", target)
     assert refused.value.reason_name in {"WRONG_TENANT", "INVALID_ARGUMENT", "NOT_FOUND"}
     assert await verification.read(acme.record) == acme.body
 
@@ -150,12 +151,13 @@ async def test_the_database_shows_the_service_only_rows_of_the_tenants_it_names(
 async def test_a_sealed_body_put_into_another_customers_row_does_not_open(
     stack: LocalStack, verification: Verification, acme: Kept
 ) -> None:
-    """The associated data alone: whoever can write rows still cannot move a body from one Customer to another."""
+    """The associated data alone: who can write rows still cannot move a body to another Customer."""
     victim = await keep(verification, "globex", "a fourth model")
     async with insides.superuser(stack) as connection:
         await connection.execute(
-            "UPDATE storage.records target SET body = source.body, commitment = source.commitment,"
-            " details = source.details FROM storage.records source WHERE target.record = $1 AND source.record = $2",
+            "UPDATE storage.records AS target"
+            " SET body = source.body, commitment = source.commitment, details = source.details"
+            " FROM storage.records AS source WHERE target.record = $1 AND source.record = $2",
             *(uuid.UUID(kept.record.rpartition("/")[2]) for kept in (victim, acme)),
         )
     with pytest.raises(IdvError) as refused:

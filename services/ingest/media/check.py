@@ -43,10 +43,11 @@ def detect(body: bytes) -> str | None:
     return next((kind for kind, magic in starts.items() if body.startswith(magic)), None)
 
 
-def clean(body: bytes, declared: str, limits: MediaLimits) -> Stripped:
-    """The body as it will be stored, proved to decode in full; raises MediaError.
+def strip(body: bytes, declared: str, limits: MediaLimits) -> Stripped:
+    """The body as it will be stored, its type, size and structure checked; raises MediaError.
 
-    Runs on a worker thread: decoding releases the interpreter's lock.
+    The pictures in a PDF are decoded here, one at a time; a still picture is decoded by `decode`, once the
+    memory for its pixels is known to be free.
     """
     if not body:
         raise MediaError(errors.ERROR_REASON_EMPTY_BODY, "the body is empty", "send the file's bytes")
@@ -62,9 +63,33 @@ def clean(body: bytes, declared: str, limits: MediaLimits) -> Stripped:
         return pdf.strip(
             body, most_pages=limits.pages, most_pixels=limits.pixels, expanded_bytes=limits.expanded_bytes
         )
-    still = _strip_still(body, declared, limits.pixels)
-    _decode(still, declared)
-    return still
+    return _strip_still(body, declared, limits.pixels)
+
+
+def decode(stripped: Stripped, declared: str) -> None:
+    """Decodes what `strip` made of a still picture in full; raises MediaError.
+
+    What rests is so known to open. The decoders release the interpreter's lock.
+    """
+    if isinstance(stripped, Still):
+        _decode(stripped, declared)
+
+
+def clean(body: bytes, declared: str, limits: MediaLimits) -> Stripped:
+    """Strips and decodes a body in one step, as where memory is no concern; raises MediaError."""
+    stripped = strip(body, declared, limits)
+    decode(stripped, declared)
+    return stripped
+
+
+def decoding_bytes(stripped: Stripped) -> int:
+    """Memory that `decode` takes: Pillow keeps up to four bytes a pixel."""
+    return 4 * stripped.pixels if isinstance(stripped, Still) else 0
+
+
+def stripping_bytes(declared: str, limits: MediaLimits) -> int:
+    """Memory that `strip` takes beside the body: for a PDF, one picture at a time."""
+    return 4 * limits.pixels if declared == PDF else 0
 
 
 def too_large(most: int) -> MediaError:
@@ -74,11 +99,6 @@ def too_large(most: int) -> MediaError:
         f"the body is larger than {most} bytes",
         "send it at a lower resolution or quality",
     )
-
-
-def memory_needed(size: int, limits: MediaLimits) -> int:
-    """Upper bound, in bytes, of what holding and stripping a body takes, before its pixels are known."""
-    return 3 * size + 4 * min(limits.pixels, 16 * size)
 
 
 def _strip_still(body: bytes, declared: str, most_pixels: int) -> Still:

@@ -45,7 +45,8 @@ def _left_behind(reader: pypdf.PdfReader) -> set[Removed]:
 
 
 def _rebuild(body: bytes, most_pages: int, budget: StreamBudget) -> Stripped:
-    # Strict: a reader that guesses past a broken dictionary may take a picture with its metadata for plain bytes.
+    # Strict: a reader that guesses past a broken dictionary may take a picture, metadata and all, for a
+    # plain stream.
     reader = pypdf.PdfReader(io.BytesIO(body), strict=True)
     if reader.is_encrypted:
         raise undecodable(_NAME, "is encrypted")

@@ -1,0 +1,92 @@
+"""Checks and strips whole bodies on worker threads, within the memory budget, and proves their digests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from idv.errors import IdvError, Reason
+
+from services.ingest.limits import MemoryBudget
+from services.ingest.media import check
+from services.ingest.media.check import MediaLimits
+from services.ingest.media.fault import MediaError
+from services.ingest.media.stripped import Stripped
+
+_FIELDS = {
+    Reason.ERROR_REASON_EMPTY_BODY: "header.size_bytes",
+    Reason.ERROR_REASON_TOO_LARGE: "header.size_bytes",
+    Reason.ERROR_REASON_MEDIA_TYPE_MISMATCH: "header.media_type",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What will be stored: the bytes, their SHA-256, and the names of what was removed, sorted."""
+
+    body: bytes
+    sha256: bytes
+    removed: tuple[str, ...]
+
+
+class Inspector:
+    """One thread for each core, used while entered.
+
+    `budget` is for pixels alone: who holds memory for a body waits for pixels, and never the other way
+    round, so nobody waits in a circle.
+    """
+
+    def __init__(self, limits: MediaLimits, budget: MemoryBudget) -> None:
+        self.limits = limits
+        self._budget = budget
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="media")
+
+    async def __aenter__(self) -> Self:
+        check.silence_parsers()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def inspect(self, chunks: Sequence[bytes], declared: str, sha256: bytes) -> Inspected:
+        """The body as it will be stored.
+
+        Raises CHECKSUM_MISMATCH, EMPTY_BODY, TOO_LARGE and the MEDIA_ refusals. The caller holds the memory
+        for the body; the memory for its pixels is waited for here.
+        """
+        run, threads = asyncio.get_running_loop().run_in_executor, self._threads
+        try:
+            async with self._budget.waiting(check.stripping_bytes(declared, self.limits)):
+                stripped = await run(threads, _prove_and_strip, chunks, declared, sha256, self.limits)
+            async with self._budget.waiting(check.decoding_bytes(stripped)):
+                return await run(threads, _decode_and_digest, stripped, declared)
+        except MediaError as fault:
+            field = _FIELDS.get(fault.reason, "chunk")
+            raise IdvError(fault.reason, fault.message, field=field, remedy=fault.remedy) from None
+
+
+def _prove_and_strip(chunks: Sequence[bytes], declared: str, sha256: bytes, limits: MediaLimits) -> Stripped:
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if not hmac.compare_digest(hashlib.sha256(body).digest(), sha256):
+        raise IdvError(
+            Reason.ERROR_REASON_CHECKSUM_MISMATCH,
+            "the bytes that arrived are not those of the declared SHA-256",
+            field="header.sha256",
+            remedy="send the file again, with the SHA-256 of the bytes sent",
+        )
+    return check.strip(body, declared, limits)
+
+
+def _decode_and_digest(stripped: Stripped, declared: str) -> Inspected:
+    check.decode(stripped, declared)
+    digest = hashlib.sha256(stripped.body).digest()
+    return Inspected(stripped.body, digest, tuple(sorted(stripped.removed)))

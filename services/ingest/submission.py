@@ -1,0 +1,159 @@
+"""Takes small items: each message of a submission is admitted and becomes one record."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from idv.errors import IdvError, Reason
+from idv.ingest.v1 import ingest_pb2
+from idv.storage.v1 import storage_pb2
+
+from services.ingest.admission import Admission
+from services.ingest.coalesce import Coalescer
+from services.ingest.contract import Catalogue, instant, timestamp
+from services.ingest.limits import RateLimit
+from services.ingest.notice_terms import Terms
+from services.ingest.terms import LiveTerms
+from services.ingest.tokens import Grant, Grants
+from services.runtime.identity import Caller
+from services.runtime.validation import refuse_unknown_fields
+
+ITEMS_MEDIA_TYPE = "application/x-protobuf"
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)
+"""Devices with a wrong time zone are common; a clock that is further ahead says nothing."""
+
+
+class Submissions:
+    """Admits submissions and hands them to storage."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        admission: Admission,
+        grants: Grants,
+        terms: LiveTerms,
+        coalescer: Coalescer,
+        rate: RateLimit,
+    ) -> None:
+        self._catalogue = catalogue
+        self._admission = admission
+        self._grants = grants
+        self._terms = terms
+        self._coalescer = coalescer
+        self._rate = rate
+
+    async def submit(
+        self, request: ingest_pb2.SubmitItemsRequest, caller: Caller, received: datetime, *, field: str = ""
+    ) -> ingest_pb2.SubmitItemsResponse:
+        """The records made of a submission, in the order of the item set's fields.
+
+        Nothing is written unless everything is admitted. `field` is the path of the submission in its
+        request. Raises what `admission`, `tokens` and storage refuse, UNKNOWN_FIELD, TIME_OUT_OF_RANGE and
+        EMPTY_BODY.
+        """
+        grant = self._grants.of(caller, request.session, request.session_token, field=field)
+        self._rate.take(grant.customer)
+        writes = self._writes(request, grant, received, f"{field}.items" if field else "items")
+        return ingest_pb2.SubmitItemsResponse(records=await self._coalescer.write(writes))
+
+    async def batch(
+        self, requests: Sequence[ingest_pb2.SubmitItemsRequest], caller: Caller, received: datetime
+    ) -> list[ingest_pb2.SubmissionOutcome]:
+        """The outcome of each submission, in order; none is refused because of another."""
+        return await asyncio.gather(
+            *(
+                self._outcome(request, caller, received, f"submissions[{at}]")
+                for at, request in enumerate(requests)
+            )
+        )
+
+    async def _outcome(
+        self, request: ingest_pb2.SubmitItemsRequest, caller: Caller, received: datetime, field: str
+    ) -> ingest_pb2.SubmissionOutcome:
+        try:
+            accepted = await self.submit(request, caller, received, field=field)
+        except IdvError as error:
+            return ingest_pb2.SubmissionOutcome(error=error.to_status())
+        return ingest_pb2.SubmissionOutcome(accepted=accepted)
+
+    def _writes(
+        self, request: ingest_pb2.SubmitItemsRequest, grant: Grant, received: datetime, field: str
+    ) -> list[storage_pb2.RecordWrite]:
+        refuse_unknown_fields(request.items, field=field)
+        present = request.items.ListFields()
+        if not present:
+            raise _empty(field)
+        terms = self._terms.in_force(received)
+        request_id = uuid.UUID(request.request_id)
+        receive_time = timestamp(received)
+        writes = []
+        for descriptor, message in present:
+            path = f"{field}.{descriptor.name}"
+            category = self._admit(message, path, grant, terms)
+            self._check_times(message, path, received)
+            header = record_header(grant, terms, request_id, category, receive_time, ITEMS_MEDIA_TYPE)
+            writes.append(storage_pb2.RecordWrite(header=header, body=message.SerializeToString()))
+        return writes
+
+    def _admit(self, message: Message, path: str, grant: Grant, terms: Terms) -> str:
+        if not message.ListFields():
+            raise _empty(path)
+        if terms.version != grant.notice_version:
+            # What the version of the session's start did not list, the end user was never shown.
+            before = self._terms.version(grant.notice_version)
+            if before is not None:
+                self._admission.admit(message, path, grant.items, before, grant.source)
+        return self._admission.admit(message, path, grant.items, terms, grant.source)
+
+    def _check_times(self, message: Message, path: str, received: datetime) -> None:
+        for place, value in self._catalogue.plan(message).times(message):
+            moment = instant(value)
+            if moment is None or not _EARLIEST <= moment <= received + _AHEAD:
+                raise IdvError(
+                    Reason.ERROR_REASON_TIME_OUT_OF_RANGE,
+                    "a time of the device is outside of what can be true",
+                    field=f"{path}.{place}",
+                    remedy="correct the device's clock, or leave the time out",
+                )
+
+
+def record_header(
+    grant: Grant,
+    terms: Terms,
+    request_id: uuid.UUID,
+    category: str,
+    receive_time: Timestamp,
+    media_type: str,
+    description: bytes = b"",
+) -> storage_pb2.RecordHeader:
+    """What storage is told of a record.
+
+    A request can make one record of each category, so each gets an id of its own from the request's: a repeat
+    finds the same records.
+    """
+    return storage_pb2.RecordHeader(
+        session_token=grant.token,
+        request_id=str(uuid.uuid5(request_id, category)),
+        category=category,
+        source=grant.source,
+        receive_time=receive_time,
+        media_type=media_type,
+        notice_version=terms.version,
+        retention_days=terms.retention_days,
+        description=description,
+    )
+
+
+def _empty(field: str) -> IdvError:
+    return IdvError(
+        Reason.ERROR_REASON_EMPTY_BODY,
+        "there is nothing in it to store",
+        field=field,
+        remedy="send at least one item, or leave the message out",
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from idv.errors import IdvError, Reason
-from idv.retention.v1 import deletions_pb2, log_pb2, rights_pb2_grpc
+from idv.retention.v1 import deletions_pb2, log_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceServicer
 from idv.retention.v1.log_pb2_grpc import TransparencyLogServiceServicer
 from idv.types.v1 import receipt_pb2
@@ -140,39 +140,6 @@ class TransparencyLogApi(TransparencyLogServiceServicer):
         return log_pb2.GetConsistencyProofResponse(hashes=proof.hashes, second_size=proof.size)
 
 
-class RightsApi(rights_pb2_grpc.RightsServiceServicer):
-    """Rights other than deletion: in the contract, answered NOT_SERVED, so that silence is no success."""
-
-    async def ExportSubject(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Not served yet."""
-        _refuse("ExportSubject")
-        yield  # never reached: makes this a stream, as the contract has it
-
-    async def CorrectRecord(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("CorrectRecord")
-
-    async def SetRestriction(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("SetRestriction")
-
-    async def SetOptOut(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("SetOptOut")
-
-    async def RelayEndUserRequest(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("RelayEndUserRequest")
-
-    async def ListRelays(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("ListRelays")
-
-    async def ResolveRelay(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("ResolveRelay")
-
-
 def _target(request: deletions_pb2.CreateDeletionRequest) -> dict[str, str]:
     """The target as an object of one key. Raises WRONG_TENANT, INVALID_ARGUMENT or NOT_SERVED."""
     kind = request.target.WhichOneof("target")
@@ -238,11 +205,7 @@ def _stamp(time: datetime) -> Timestamp:
     return stamp
 
 
-def _refuse(method: str) -> NoReturn:
-    raise _not_served(f"{method} is not offered by this release", None)
-
-
-def _not_served(message: str, field: str | None) -> IdvError:
+def _not_served(message: str, field: str) -> IdvError:
     return IdvError(
         Reason.ERROR_REASON_NOT_SERVED,
         message,

@@ -20,10 +20,11 @@ from services.runtime.database import Database
 
 _CURSOR: Final = "destructions"
 _PAGE: Final = 500
-_KINDS: Final = {
+LEAF_KINDS: Final = {
     pb.DESTRUCTION_KIND_KEY: receipt_pb2.ENTRY_KIND_KEY_DESTRUCTION,
     pb.DESTRUCTION_KIND_DAY: receipt_pb2.ENTRY_KIND_DAY_REMOVAL,
 }
+"""The kind of leaf for each kind of destruction."""
 
 
 class Expiries:
@@ -71,4 +72,4 @@ def _entry(destruction: pb.Destruction) -> Entry:
         "destroy_time": destruction.destroy_time.ToDatetime(UTC),
         "record_count": destruction.record_count,
     }
-    return entry(_KINDS[destruction.kind], f"destruction/{destruction.sequence}", facts, public=True)
+    return entry(LEAF_KINDS[destruction.kind], f"destruction/{destruction.sequence}", facts, public=True)

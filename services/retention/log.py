@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from idv import merkle, receipts
 from idv.checkpoint import NoteError, open_checkpoint
@@ -39,6 +40,13 @@ class ConsistencyProof:
 
     hashes: list[bytes]
     size: int
+
+
+class Appended(NamedTuple):
+    """The head after an append, and how many leaves it added."""
+
+    head: Head
+    leaves: int
 
 
 class TransparencyLog:
@@ -73,32 +81,32 @@ class TransparencyLog:
                 "set log.origin and log.signing_key as they were, or name the key before in log.former_keys"
             ) from error
 
-    async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> Head:
+    async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> Appended:
         """Appends those of `entries` that are not logged yet, in order, within the caller's transaction.
 
-        Returns the head after it. Holds the log's lock until the transaction ends: call it last.
+        Holds the log's lock until the transaction ends: call it last.
         """
         await log_store.lock(connection)
         head = await self._head(connection)
         known = await log_store.known_sources(connection, [entry.source for entry in entries])
         fresh = [entry for entry in entries if entry.source not in known]
         if not fresh:
-            return head
+            return Appended(head, 0)
         edge = await log_store.nodes(connection, merkle.subtrees(0, head.size))
         hashes = [merkle.leaf_hash(entry.opening.leaf()) for entry in fresh]
         grown = dict(merkle.grow(head.size, edge, hashes))
         await log_store.add_leaves(connection, head.size, fresh, self._clock.now())
         await log_store.add_nodes(connection, grown)
-        size = head.size + len(fresh)
-        known_nodes = edge | grown
-        root = merkle.fold([known_nodes[node] for node in merkle.subtrees(0, size)])
-        new = self._sign(size, root)
+        size, nodes = head.size + len(fresh), edge | grown
+        new = self._sign(size, merkle.fold([nodes[node] for node in merkle.subtrees(0, size)]))
         await log_store.add_head(connection, new)
-        return new
+        return Appended(new, len(fresh))
 
     async def append_with_receipt(self, connection: AsyncConnection, entry: Entry) -> tuple[int, str]:
         """Appends one entry that is not logged yet; returns its index and the text of its receipt."""
-        head = await self.append(connection, [entry])
+        head, leaves = await self.append(connection, [entry])
+        if leaves != 1:
+            raise RuntimeError(f"{entry.source} is logged already")
         index = head.size - 1
         plan = merkle.inclusion_plan(index, head.size)
         nodes = await log_store.nodes(connection, (node for part in plan for node in part))

@@ -15,11 +15,12 @@ from idv.retention.v1 import (
 
 from services.retention.accesses import CustomerView
 from services.retention.announcements import Announcements
-from services.retention.api import DeletionApi, RightsApi, TransparencyLogApi
+from services.retention.api import DeletionApi, TransparencyLogApi
 from services.retention.deletions import Deletions, DeletionTerms
 from services.retention.expiries import Expiries
 from services.retention.log import TransparencyLog
 from services.retention.resumption import Resumption
+from services.retention.rights import RightsApi
 from services.retention.sealing import TargetSeal
 from services.retention.settings import RetentionSettings
 from services.retention.signing import LogSigner

@@ -9,6 +9,7 @@ from idv.errors import IdvError
 
 from services.retention import store
 from services.retention.deletions import ENDED, Deletions
+from services.retention.sealing import SealError
 from services.retention.store import Work
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -47,8 +48,9 @@ class Resumption:
                 await self._deletions.forget_opening(item.tenant, item.deletion)
             else:
                 await self._deletions.carry_out(item.tenant, item.deletion)
-        except IdvError as error:
+        except (IdvError, SealError) as error:
             delay = min(_FIRST_RETRY * 2 ** min(item.attempts, 10), _LONGEST_RETRY)
             async with self._database.transaction() as connection:
                 await store.postpone_work(connection, item.deletion, self._clock.now() + delay)
-            self._log.warning("a deletion is put off", reason=error.reason_name, attempt=item.attempts)
+            reason = error.reason_name if isinstance(error, IdvError) else "SEALED_OTHERWISE"
+            self._log.warning("a deletion is put off", reason=reason, attempt=item.attempts)

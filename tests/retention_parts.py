@@ -1,0 +1,176 @@
+"""Parts of the retention service in a test: the real database, and a storage that a test can hold still."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.timestamp_pb2 import Timestamp
+from idv.aio_channel import AioChannel
+from idv.errors import IdvError, Reason
+from idv.storage.v1 import storage_pb2 as pb
+from idv.storage.v1 import storage_pb2_grpc
+
+from services.local.databases import ServiceDatabase
+from services.retention.deletions import Deletions, DeletionTerms
+from services.retention.expiries import Expiries
+from services.retention.log import TransparencyLog
+from services.retention.resumption import Resumption
+from services.retention.sealing import TargetSeal
+from services.retention.signing import LogSigner
+from services.retention.storage_gateway import StorageGateway
+from services.runtime.database import Database
+from services.runtime.settings import DatabaseSettings
+
+ORIGIN = "idv.example/log"
+START = datetime(2026, 11, 24, 10, tzinfo=UTC)
+FINAL_TIME = datetime(2026, 12, 24, 10, 15, tzinfo=UTC)
+SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SIGNER = LogSigner(ORIGIN, SIGNING_KEY)
+REQUEST_KEY = bytes(range(32, 64))
+TERMS = DeletionTerms(step=timedelta(seconds=60), opening=timedelta(days=30))
+
+
+class SetClock:
+    """A clock that stands where the test sets it."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, **duration: float) -> None:
+        self.time += timedelta(**duration)
+
+
+@dataclass
+class HeldStorage:
+    """Erases once for each request id, as the contract says; a test decides what happens meanwhile."""
+
+    erasures: dict[str, pb.EraseRecordsRequest] = field(default_factory=dict)
+    calls: int = 0
+    before: Callable[[pb.EraseRecordsRequest], Awaitable[None]] | None = None
+    after: Callable[[pb.EraseRecordsRequest], Awaitable[None]] | None = None
+    refusal: IdvError | None = None
+    destroyed: list[pb.Destruction] = field(default_factory=list)
+
+    async def EraseRecords(self, request: pb.EraseRecordsRequest, context: Any) -> pb.EraseRecordsResponse:
+        self.calls += 1
+        if self.refusal is not None:
+            await abort(context, self.refusal)
+        if self.before is not None:
+            await self.before(request)
+        self.erasures.setdefault(request.request_id, request)
+        if self.after is not None:
+            await self.after(request)
+        return pb.EraseRecordsResponse(
+            record_count=9,
+            session_count=2,
+            object_count=3,
+            erase_time=stamp(START),
+            final_time=stamp(FINAL_TIME),
+            claim="overwritten in place on one host",
+        )
+
+    async def ListDestructions(self, request: pb.ListDestructionsRequest, context: Any) -> Any:
+        page = [one for one in self.destroyed if one.sequence > request.after]
+        return pb.ListDestructionsResponse(destructions=page[: request.page_size or 100])
+
+    def destroy(self, *sequences: int) -> None:
+        """Reports keys as destroyed."""
+        self.destroyed += [
+            pb.Destruction(
+                sequence=sequence,
+                kind=pb.DESTRUCTION_KIND_KEY if sequence % 3 else pb.DESTRUCTION_KIND_DAY,
+                day="2026-10-25",
+                slot=sequence % 104,
+                due_time=stamp(START),
+                destroy_time=stamp(START + timedelta(seconds=sequence)),
+                record_count=100 * sequence,
+            )
+            for sequence in sequences
+        ]
+        self.destroyed.sort(key=lambda one: one.sequence)
+
+
+async def abort(context: Any, error: IdvError) -> None:
+    """Ends the call as the suite's servers do."""
+    trailers = (("grpc-status-details-bin", error.to_status().SerializeToString()),)
+    await context.abort(error.code, error.message, trailing_metadata=trailers)
+
+
+def unavailable() -> IdvError:
+    return IdvError(Reason.ERROR_REASON_UNAVAILABLE, "away")
+
+
+def stamp(time: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(time)
+    return made
+
+
+@asynccontextmanager
+async def serving(storage: HeldStorage) -> AsyncIterator[str]:
+    """The address on loopback at which `storage` serves."""
+    servicer = storage_pb2_grpc.StorageServiceServicer()  # type: ignore[abstract]  # the rest is not called
+    servicer.EraseRecords = storage.EraseRecords  # type: ignore[method-assign]
+    servicer.ListDestructions = storage.ListDestructions  # type: ignore[method-assign]
+    server = grpc.aio.server()
+    storage_pb2_grpc.add_StorageServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(grace=0)
+
+
+@dataclass
+class Retention:
+    """One replica: what `services.retention.main` wires, without ports."""
+
+    database: Database
+    clock: SetClock
+    log: TransparencyLog
+    deletions: Deletions
+    resumption: Resumption
+    expiries: Expiries
+
+
+@asynccontextmanager
+async def replica(
+    database: ServiceDatabase, storage: str, clock: SetClock | None = None, signer: LogSigner = SIGNER
+) -> AsyncIterator[Retention]:
+    """A replica on the database that calls storage at that address."""
+    clock = clock or SetClock()
+    async with AsyncExit(database, storage) as (opened, channel):
+        gateway = StorageGateway(channel)
+        log = TransparencyLog(opened, signer, clock)
+        await log.open()
+        deletions = Deletions(opened, log, gateway, TargetSeal(REQUEST_KEY), clock, TERMS)
+        logger = structlog.get_logger()
+        resumption = Resumption(opened, deletions, clock, logger, TERMS.step)
+        yield Retention(opened, clock, log, deletions, resumption, Expiries(opened, log, gateway))
+
+
+class AsyncExit:
+    """Opens the database and the channel of a replica, and closes both."""
+
+    def __init__(self, database: ServiceDatabase, storage: str) -> None:
+        self._database = Database.open(DatabaseSettings(dsn=database.dsn))
+        self._channel = AioChannel(lambda: grpc.aio.insecure_channel(storage), timeout=20)
+
+    async def __aenter__(self) -> tuple[Database, AioChannel]:
+        await self._database.__aenter__()
+        return self._database, self._channel
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+        await self._database.close()

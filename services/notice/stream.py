@@ -1,0 +1,65 @@
+"""What every replica knows of the versions, at most a fraction of a second old, and who waits for it to change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+
+from idv.errors import IdvError
+from services.notice.versions import Shelf, Versions
+
+POLL_SECONDS = 0.25
+"""How often the database is asked whether anything changed: followers hear of a change within a second, whichever replica
+made it. A notification could be lost, and does not pass every pooler; a question that reads one index entry cannot."""
+
+
+class TermsFeed:
+    """The newest versions, kept by one task of each replica for all its followers and pages."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+        self._revision = -1
+        self._shelf: Shelf | None = None
+        self._changed = asyncio.Condition()
+        self._log = structlog.get_logger()
+
+    async def run(self) -> None:
+        """Follows the database until cancelled. While it is away the last known versions stand."""
+        while True:
+            try:
+                await self.refresh()
+            except IdvError as error:
+                self._log.warning("notice.feed.stale", reason=error.reason_name)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def refresh(self) -> None:
+        """Reads the versions if anything changed, and wakes the followers. Raises IdvError when the database is away."""
+        revision = await self._versions.revision()
+        if revision == self._revision:
+            return
+        shelf = await self._versions.shelf()
+        async with self._changed:
+            self._revision, self._shelf = revision, shelf
+            self._changed.notify_all()
+
+    async def current(self) -> Shelf:
+        """The newest known versions; waits for the first reading."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._shelf is not None)
+            return self._known()
+
+    async def follow(self) -> AsyncIterator[Shelf]:
+        """The newest versions now, and again after each change. A slow follower skips what is overtaken."""
+        seen = -1
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._revision != seen)
+                seen, shelf = self._revision, self._known()
+            yield shelf
+
+    def _known(self) -> Shelf:
+        if self._shelf is None:
+            raise RuntimeError("the versions were never read")
+        return self._shelf

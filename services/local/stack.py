@@ -18,6 +18,7 @@ from services.local.component import Component, Supervised
 from services.local.configuration import Addresses, Parts
 from services.local.databases import ServiceDatabase
 from services.local.errors import LocalError
+from services.local.first_notice import announce_first_notice
 from services.local.layout import SERVICES, Layout
 from services.local.locking import DirectoryLock
 from services.local.mail import MailSink
@@ -25,7 +26,6 @@ from services.local.objects import ObjectStore
 from services.local.ports import LOOPBACK, PortBook
 from services.local.postgres import Postgres
 from services.local.service import ServiceProcess
-from services.local.signing import Secrets
 from services.local.tokens import SCOPES, CustomerTokens
 from services.runtime import clock
 
@@ -44,6 +44,8 @@ class LocalStack:
     Args:
         directory: made if absent; nothing that stays is written elsewhere.
         customers: ids that get a certificate and tokens.
+        announce_notice: bring the shipped notice into force where none was ever announced; without one in
+            force, ingest takes nothing.
         changed: called after each change of a process's state.
 
     Raises:
@@ -55,12 +57,14 @@ class LocalStack:
         directory: Path,
         *,
         customers: Sequence[str] = CUSTOMERS,
+        announce_notice: bool = True,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.layout = Layout(directory.resolve())
         self.customers = tuple(customers)
         self.clock = clock.TravelClock(self.layout.time_file)
         self.processes: dict[str, Supervised] = {}
+        self._announce_notice = announce_notice
         self._changed = changed
         self._parts: Parts | None = None
         self._servers: startup.Servers | None = None
@@ -199,22 +203,8 @@ class LocalStack:
         servers = self._servers = startup.Servers.of(self.layout, ports)
         postgres = self._supervise("postgres", servers.postgres, servers.postgres.port)
         objects = self._supervise("objects", servers.objects, servers.objects.ports.s3)
-        secrets = Secrets.open(self.layout)
-        async with asyncio.TaskGroup() as group:
-            databases = group.create_task(startup.start_databases(postgres, servers.postgres, secrets))
-            group.create_task(objects.start())
-            group.create_task(servers.mail.start())
-            certificates = group.create_task(
-                asyncio.to_thread(startup.issue_certificates, self.layout, self.customers)
-            )
-        self._parts = Parts(
-            layout=self.layout,
-            ports=ports,
-            certificates=certificates.result(),
-            secrets=secrets,
-            databases=databases.result(),
-            objects=servers.objects,
-            mail=servers.mail,
+        self._parts = await startup.bring_up(
+            self.layout, ports, servers, postgres=postgres, objects=objects, customers=self.customers
         )
         configuration.write_settings(self._parts)
         await self._start_services(self._parts)
@@ -227,6 +217,9 @@ class LocalStack:
                 process = ServiceProcess(service, self.layout, addresses.health)
                 port = int((addresses.tls or addresses.mtls).rpartition(":")[2])
                 group.create_task(self._supervise(service, process, port).start())
+        if self._announce_notice:
+            async with self.channel("notice", identity="service:officer") as officer:
+                await announce_first_notice(officer)
 
     def _supervise(self, name: str, component: Component, port: int) -> Supervised:
         self.processes[name] = Supervised(name, component, f"{LOOPBACK}:{port}", self._changed)

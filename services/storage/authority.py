@@ -30,7 +30,12 @@ class SealBrokenError(Exception):
 
 
 class KeyAuthority(Protocol):
-    """Where sealing keys live. Names are opaque; versions of a name only grow and are never used twice."""
+    """Where sealing keys live. Names are opaque; versions of a name only grow and are never used twice.
+
+    `claim` says in one sentence what a destruction by this authority means, for receipts.
+    """
+
+    claim: str
 
     async def make(self, name: str) -> int:
         """Makes a new version of the named key, durable before it is returned."""
@@ -53,6 +58,8 @@ class LocalSlots:
     What it can claim: the destroyed key is overwritten in place and synced on this host's file system. Copies
     that someone made of the file itself are outside of it.
     """
+
+    claim = "each key is overwritten in place on one host's disk; a copy of its file would still hold it"
 
     def __init__(self, slots: SlotFile) -> None:
         self._slots = slots

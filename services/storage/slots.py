@@ -113,7 +113,7 @@ class SlotFile:
             return next((slot.key for slot in self._named(name) if slot.version == version), None)
 
     def destroy_below(self, name: str, version: int) -> int:
-        """Overwrites each key of the name below the version, durable on return; returns how many there were."""
+        """Overwrites each key of the name below the version, for good; returns how many there were."""
         with self._locked(fcntl.LOCK_EX):
             doomed = [slot.place for slot in self._named(name) if slot.version < version]
             for index in doomed:

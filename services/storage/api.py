@@ -1,0 +1,184 @@
+"""The servicer: translates between the contract and the domain, and delegates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from idv.errors import IdvError, Reason
+from idv.storage.v1 import storage_pb2, storage_pb2_grpc
+
+from services.runtime.database import Database
+from services.runtime.identity import current_caller
+from services.runtime.resources import parse_record, parse_session
+from services.storage import pages
+from services.storage.accesses import AccessLog, Reading
+from services.storage.erasure import Erasure
+from services.storage.instants import timestamp
+from services.storage.listing import Listing
+from services.storage.reader import Reader
+from services.storage.sealing import Opener, Sealer
+from services.storage.sessions import Sessions
+from services.storage.store import keys as key_store
+from services.storage.uploads import Uploads
+from services.storage.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The domain operations that the servicer delegates to."""
+
+    database: Database
+    sessions: Sessions
+    sealer: Sealer
+    writer: Writer
+    uploads: Uploads
+    opener: Opener
+    reader: Reader
+    listing: Listing
+    accesses: AccessLog
+    erasure: Erasure
+    claim: str
+
+
+class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
+    """`idv.storage.v1.StorageService`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def CreateSession(
+        self, request: storage_pb2.CreateSessionRequest, context: Any
+    ) -> storage_pb2.CreateSessionResponse:
+        """See the contract."""
+        return storage_pb2.CreateSessionResponse(session=await self._parts.sessions.create(request))
+
+    async def GetSession(
+        self, request: storage_pb2.GetSessionRequest, context: Any
+    ) -> storage_pb2.GetSessionResponse:
+        """See the contract."""
+        name = parse_session(request.name, field="name")
+        return storage_pb2.GetSessionResponse(session=await self._parts.sessions.get(name))
+
+    async def WriteRecords(
+        self, request: storage_pb2.WriteRecordsRequest, context: Any
+    ) -> storage_pb2.WriteRecordsResponse:
+        """See the contract."""
+        outcomes = await asyncio.gather(*(self._write(write) for write in request.writes))
+        return storage_pb2.WriteRecordsResponse(outcomes=outcomes)
+
+    async def _write(self, write: storage_pb2.RecordWrite) -> storage_pb2.WriteOutcome:
+        try:
+            row = await self._parts.writer.write(await self._parts.sealer.small(write))
+            opening = await self._parts.opener.describe(row)
+        except IdvError as error:
+            return storage_pb2.WriteOutcome(error=error.to_status())
+        return storage_pb2.WriteOutcome(record=opening.record)
+
+    async def WriteObject(
+        self, request_iterator: AsyncIterator[storage_pb2.WriteObjectRequest], context: Any
+    ) -> storage_pb2.WriteObjectResponse:
+        """See the contract."""
+        first = await anext(request_iterator, None)
+        if first is None or not first.HasField("header"):
+            raise _out_of_order("the first message is the header")
+        row = await self._parts.uploads.write(first.header, _chunks(request_iterator))
+        return storage_pb2.WriteObjectResponse(record=(await self._parts.opener.describe(row)).record)
+
+    async def GetRecord(
+        self, request: storage_pb2.GetRecordRequest, context: Any
+    ) -> storage_pb2.GetRecordResponse:
+        """See the contract."""
+        name = parse_record(request.name, field="name")
+        return storage_pb2.GetRecordResponse(record=await self._parts.reader.describe(name))
+
+    async def ReadRecord(
+        self, request: storage_pb2.ReadRecordRequest, context: Any
+    ) -> AsyncIterator[storage_pb2.ReadRecordResponse]:
+        """See the contract."""
+        reading = Reading(current_caller().name, request.purpose, request.person, request.ticket)
+        opened = await self._parts.reader.open(parse_record(request.name, field="name"), reading)
+        yield storage_pb2.ReadRecordResponse(opening=opened.opening)
+        async for chunk in opened.chunks:
+            yield storage_pb2.ReadRecordResponse(chunk=chunk)
+
+    async def ListRecords(
+        self, request: storage_pb2.ListRecordsRequest, context: Any
+    ) -> storage_pb2.ListRecordsResponse:
+        """See the contract."""
+        return await self._parts.listing.page(request)
+
+    async def EraseRecords(
+        self, request: storage_pb2.EraseRecordsRequest, context: Any
+    ) -> storage_pb2.EraseRecordsResponse:
+        """See the contract."""
+        # Once begun, an erasure goes on when its caller leaves.
+        row = await asyncio.shield(self._parts.erasure.erase(request))
+        answer = storage_pb2.EraseRecordsResponse(
+            record_count=row.record_count,
+            session_count=row.session_count,
+            object_count=row.object_count,
+            claim=self._parts.claim,
+        )
+        if row.erase_time and row.final_time:
+            answer.erase_time.CopyFrom(timestamp(row.erase_time))
+            answer.final_time.CopyFrom(timestamp(row.final_time))
+        return answer
+
+    async def ListAccesses(
+        self, request: storage_pb2.ListAccessesRequest, context: Any
+    ) -> storage_pb2.ListAccessesResponse:
+        """See the contract."""
+        return await self._parts.accesses.list(request)
+
+    async def ListDestructions(
+        self, request: storage_pb2.ListDestructionsRequest, context: Any
+    ) -> storage_pb2.ListDestructionsResponse:
+        """See the contract."""
+        size = request.page_size or pages.DEFAULT_SIZE
+        async with self._parts.database.transaction() as connection:
+            rows = await key_store.list_destructions(connection, request.after, size)
+        return storage_pb2.ListDestructionsResponse(destructions=[_destruction(row) for row in rows])
+
+    async def SetRestriction(
+        self, request: storage_pb2.SetRestrictionRequest, context: Any
+    ) -> storage_pb2.SetRestrictionResponse:
+        """Not served by this release."""
+        raise _not_served("SetRestriction")
+
+    async def SetOptOut(
+        self, request: storage_pb2.SetOptOutRequest, context: Any
+    ) -> storage_pb2.SetOptOutResponse:
+        """Not served by this release."""
+        raise _not_served("SetOptOut")
+
+
+async def _chunks(messages: AsyncIterator[storage_pb2.WriteObjectRequest]) -> AsyncIterator[bytes]:
+    async for message in messages:
+        if not message.HasField("chunk"):
+            raise _out_of_order("only the first message carries the header")
+        yield message.chunk
+
+
+def _destruction(row: key_store.Destruction) -> storage_pb2.Destruction:
+    return storage_pb2.Destruction(
+        sequence=row.sequence,
+        kind=storage_pb2.DestructionKind.ValueType(row.kind),
+        day=row.day.isoformat(),
+        slot=row.slot if row.kind == storage_pb2.DESTRUCTION_KIND_KEY else 0,
+        due_time=timestamp(row.due_time),
+        destroy_time=timestamp(row.destroy_time),
+        record_count=row.record_count,
+    )
+
+
+def _out_of_order(message: str) -> IdvError:
+    return IdvError(
+        Reason.ERROR_REASON_INVALID_ARGUMENT, message, field="part", remedy="send the header, then chunks"
+    )
+
+
+def _not_served(method: str) -> IdvError:
+    return IdvError(Reason.ERROR_REASON_NOT_SERVED, f"this release does not serve {method} yet")

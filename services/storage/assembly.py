@@ -1,0 +1,106 @@
+"""Puts the domain objects together, for the process and for tests alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.runtime.logs import Log
+from services.runtime.telemetry import Telemetry
+from services.runtime.tokens import TokenVerifier
+from services.storage.accesses import AccessLog
+from services.storage.api import Parts, StorageServicer
+from services.storage.authority import KeyAuthority
+from services.storage.days import Days
+from services.storage.erasure import Erasure
+from services.storage.expiry import Expiry, Stores
+from services.storage.grants import Grants
+from services.storage.keys import Keyring
+from services.storage.listing import Listing, Subjects
+from services.storage.objects import Objects
+from services.storage.reader import Reader
+from services.storage.sealing import Opener, Sealer
+from services.storage.sessions import Sessions
+from services.storage.settings import StorageLimits
+from services.storage.sweep import Sweep
+from services.storage.targets import Targets
+from services.storage.uploads import Uploads
+from services.storage.writer import Writer
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What storage stands on."""
+
+    deployment: str
+    clock: Clock
+    log: Log
+    telemetry: Telemetry
+    session_tokens: TokenVerifier
+    database: Database
+    owner: Database
+    objects: Objects
+    authority: KeyAuthority
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The assembled service. `writer` must be entered before writes are taken."""
+
+    parts: Parts
+    servicer: StorageServicer
+    keys: Keyring
+    days: Days
+    writer: Writer
+    expiry: Expiry
+    erasure: Erasure
+    sweep: Sweep
+
+    async def drop_due_keys(self) -> None:
+        """Forgets the cached root keys that are due in this process."""
+        self.keys.drop_due()
+
+
+def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
+    """The service on its surroundings; nothing runs yet."""
+    database, clock, objects = around.database, around.clock, around.objects
+    days = Days(database, around.owner, objects, clock, limits.own_term_days, limits.days_ahead)
+    keys = Keyring(database, around.authority, days, clock)
+    opener = Opener(keys, around.deployment)
+    sealer = Sealer(keys, days, Grants(around.session_tokens), clock, around.deployment)
+    writer = Writer(
+        database,
+        batch_items=limits.batch_items,
+        batch_bytes=limits.batch_bytes,
+        queue_bytes=limits.queue_bytes,
+    )
+    accesses = AccessLog(database, keys, clock, around.deployment)
+    subjects = Subjects(database, keys, days)
+    erasure = Erasure(database, keys, days, objects, Targets(subjects, around.deployment), clock)
+    parts = Parts(
+        database=database,
+        sessions=Sessions(database, keys, days, clock, around.deployment),
+        sealer=sealer,
+        writer=writer,
+        uploads=Uploads(
+            *(sealer, objects, writer), object_bytes=limits.object_bytes, in_flight=limits.objects_in_flight
+        ),
+        opener=opener,
+        reader=Reader(database, opener, objects, accesses, clock),
+        listing=Listing(database, subjects, opener, clock),
+        accesses=accesses,
+        erasure=erasure,
+        claim=around.authority.claim,
+    )
+    stores = Stores(database, around.owner, objects)
+    return Storage(
+        parts=parts,
+        servicer=StorageServicer(parts),
+        keys=keys,
+        days=days,
+        writer=writer,
+        expiry=Expiry(stores, keys, days, clock, around.log, around.telemetry),
+        erasure=erasure,
+        sweep=Sweep(database, objects, days, clock, around.log),
+    )

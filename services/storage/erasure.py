@@ -1,0 +1,202 @@
+"""Erasure: from a Customer's request to the proof that no read path answers, each step repeatable after a
+crash.
+
+The intent is committed first. Then the fence: under the exclusive lock of each day, so that no write can slip
+past, sessions close for good and records refuse to be read. Then every object version goes, then every sealed
+byte of the rows, whose tombstones stay to refuse late repeats. Then the read paths are probed, and the result
+is kept.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from itertools import groupby
+from uuid import UUID
+
+from idv.errors import IdvError, Reason
+from idv.storage.v1 import storage_pb2
+
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.runtime.resources import parse_customer
+from services.storage.associated import Binding
+from services.storage.days import Days
+from services.storage.epochs import Epoch
+from services.storage.keys import Keyring
+from services.storage.objects import Objects
+from services.storage.store import days as day_store
+from services.storage.store import erasures as store
+from services.storage.store import locks
+from services.storage.store.erasures import ErasureRow, Step
+from services.storage.targets import Targets
+
+_KIND = "erasure"
+_TENANTS_AT_ONCE = 100
+
+
+class Erasure:
+    """Carries out erasures. Any replica may take any erasure on from where it stands."""
+
+    def __init__(
+        self, database: Database, keys: Keyring, days: Days, objects: Objects, targets: Targets, clock: Clock
+    ) -> None:
+        self._database, self._keys, self._days, self._objects = database, keys, days, objects
+        self._targets, self._clock = targets, clock
+
+    async def erase(self, request: storage_pb2.EraseRecordsRequest) -> ErasureRow:
+        """Erases and returns the result; a repeat returns the first one.
+
+        Raises REQUEST_ID_REUSED for another target, NOT_FOUND or WRONG_TENANT for a record or session that is
+        not the Customer's, UNAVAILABLE when a store is away: the intent stands, and a repeat or the job goes
+        on.
+        """
+        customer = parse_customer(request.parent, field="parent")
+        self._targets.check(customer, request.target)
+        row = await self.intend(customer, UUID(request.request_id), request.target)
+        return await self.finish(row)
+
+    async def finish(self, row: ErasureRow) -> ErasureRow:
+        """Does every step that is left."""
+        while row.step < Step.DONE:
+            row = await self.advance(row)
+        return row
+
+    async def resume(self) -> None:
+        """Finishes the erasures that a crash interrupted."""
+        async with self._database.transaction() as connection:
+            tenants = await day_store.list_tenants(connection)
+        for start in range(0, len(tenants), _TENANTS_AT_ONCE):
+            async with self._database.transaction(tenants[start : start + _TENANTS_AT_ONCE]) as connection:
+                unfinished = await store.list_unfinished(connection)
+            for row in unfinished:
+                await self.finish(row)
+
+    async def intend(self, customer: str, erasure: UUID, target: storage_pb2.ErasureTarget) -> ErasureRow:
+        """Commits the intent, or finds the one that stands under the request id; raises REQUEST_ID_REUSED."""
+        now = self._clock.now()
+        content = target.SerializeToString(deterministic=True)
+        await self._days.ready(now.date())
+        fresh = await self._seal(customer, erasure, content, now)
+        async with self._database.transaction([customer]) as connection:
+            await locks.request(connection, customer, erasure)
+            first = await store.find(connection, customer, erasure)
+            if first is None:
+                await self._targets.require(connection, target)
+                await day_store.add_tenant(connection, customer)
+                await store.add(connection, fresh)
+        if first is None:
+            return fresh
+        day_key = await self._keys.day_key(first.day)
+        if not hmac.compare_digest(first.request_mac, day_key.content(customer, content)):
+            raise IdvError(
+                Reason.ERROR_REASON_REQUEST_ID_REUSED,
+                "the request id was used before for an erasure of something else",
+                field="request_id",
+                remedy="use a new UUID for each new erasure",
+            )
+        return first
+
+    async def advance(self, row: ErasureRow) -> ErasureRow:
+        """Does the next step and notes it; doing it twice is as good as once."""
+        step = {
+            Step.INTENDED: self._fence,
+            Step.FENCED: self._unlink,
+            Step.UNLINKED: self._bury,
+            Step.BURIED: self._probe,
+        }[Step(row.step)]
+        return await step(row)
+
+    async def _fence(self, row: ErasureRow) -> ErasureRow:
+        chosen = await self._targets.days(row.customer, await self._target(row))
+        records = sessions = objects = 0
+        final: datetime | None = None
+        async with self._database.transaction([row.customer]) as connection:
+            for day in chosen:
+                await locks.day_for_erasing(connection, day.day)
+            for day in chosen:
+                newest = await self._targets.fence(connection, row, day)
+                touched = await store.touched(connection, row.erasure, day.day)
+                records += touched.records
+                sessions += touched.sessions
+                objects += touched.objects
+                if newest is not None:
+                    due = Epoch.of(day.day, newest).due(await self._days.term(day.day))
+                    final = max(final or due, due)
+            erased = self._clock.now()
+            row = replace(
+                *(row,),
+                step=Step.FENCED,
+                record_count=records,
+                session_count=sessions,
+                object_count=objects,
+                erase_time=erased,
+                final_time=max(final or erased, erased),
+            )
+            await store.save(connection, row)
+        return row
+
+    async def _unlink(self, row: ErasureRow) -> ErasureRow:
+        async with self._database.transaction([row.customer]) as connection:
+            found = sorted(await store.list_objects(connection, row.erasure, await self._existing_days()))
+        for day, group in groupby(found, key=lambda each: each[0]):
+            names = [name for _, name in group]
+            await self._objects.delete(day, names)
+            for name in names:
+                if await self._objects.exists(day, name):
+                    raise IdvError(
+                        Reason.ERROR_REASON_UNAVAILABLE, "an erased object is still there", retry_after=5.0
+                    )
+        return await self._note(replace(row, step=Step.UNLINKED))
+
+    async def _bury(self, row: ErasureRow) -> ErasureRow:
+        row = replace(row, step=Step.BURIED)
+        days = await self._existing_days()
+        async with self._database.transaction([row.customer]) as connection:
+            await store.bury(connection, row.erasure, days)
+            await store.save(connection, row)
+        return row
+
+    async def _probe(self, row: ErasureRow) -> ErasureRow:
+        """Looks at what is left as a reader would; anything sealed means that the erasure is not done."""
+        days = await self._existing_days()
+        async with self._database.transaction([row.customer]) as connection:
+            left = await store.count_left(connection, row.erasure, days)
+        if left:
+            raise RuntimeError(f"{left} erased rows still hold sealed data")
+        return await self._note(replace(row, step=Step.DONE))
+
+    async def _note(self, row: ErasureRow) -> ErasureRow:
+        async with self._database.transaction([row.customer]) as connection:
+            await store.save(connection, row)
+        return row
+
+    async def _existing_days(self) -> Sequence[date]:
+        return [day.day for day in await self._days.listed()]
+
+    async def _seal(self, customer: str, erasure: UUID, content: bytes, now: datetime) -> ErasureRow:
+        epoch = Epoch.of(now.date(), now)
+        keys = await self._keys.sealing(epoch, _KIND, customer, erasure)
+        day_key = await self._keys.day_key(now.date())
+        return ErasureRow(
+            day=now.date(),
+            customer=customer,
+            erasure=erasure,
+            request_mac=day_key.content(customer, content),
+            request_time=now,
+            step=Step.INTENDED,
+            commitment=keys.commitment,
+            details=keys.seal_details(content, self._bound(customer, erasure, epoch)),
+        )
+
+    async def _target(self, row: ErasureRow) -> storage_pb2.ErasureTarget:
+        epoch = Epoch.of(row.day, row.request_time)
+        keys = await self._keys.opening(epoch, _KIND, row.customer, row.erasure)
+        keys.commits_to(row.commitment)
+        content = keys.open_details(row.details, self._bound(row.customer, row.erasure, epoch))
+        return storage_pb2.ErasureTarget.FromString(content)
+
+    def _bound(self, customer: str, erasure: UUID, epoch: Epoch) -> bytes:
+        return Binding(self._targets.deployment, customer, "", str(erasure), _KIND, 0, epoch).encode()

@@ -1,0 +1,142 @@
+"""Root keys: one per epoch, made once, cached in memory, and gone when their last record has expired."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from idv.errors import IdvError, Reason
+
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.storage.authority import EVERY_VERSION, KeyAuthority, KeyDestroyedError
+from services.storage.days import Days
+from services.storage.derivation import KEY_SIZE, DayKey, SealingKeys, derive
+from services.storage.epochs import Epoch
+from services.storage.store import keys as key_store
+from services.storage.store import locks
+
+
+@dataclass(slots=True)
+class _Held:
+    """A root key in memory and the instant at which it must not be used any more."""
+
+    root: bytearray
+    due: datetime
+
+
+class Keyring:
+    """The only place that holds root keys. Whatever needs a key asks for what it seals or opens."""
+
+    def __init__(self, database: Database, authority: KeyAuthority, days: Days, clock: Clock) -> None:
+        self._database, self._authority, self._days, self._clock = database, authority, days, clock
+        self._held: dict[Epoch, _Held] = {}
+        self._turns: defaultdict[Epoch, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def sealing(self, epoch: Epoch, kind: str, customer: str, *ids: UUID) -> SealingKeys:
+        """The keys to seal something new with; makes the epoch's root key if need be. Raises EXPIRED."""
+        return derive(bytes(await self._root(epoch, make=True)), kind, customer, *ids)
+
+    async def opening(self, epoch: Epoch, kind: str, customer: str, *ids: UUID) -> SealingKeys:
+        """The keys to open something with. Raises EXPIRED when the root key is destroyed or due."""
+        return derive(bytes(await self._root(epoch, make=False)), kind, customer, *ids)
+
+    async def day_key(self, day: date) -> DayKey:
+        """The key of the day's digests, made if need be. Raises EXPIRED."""
+        return DayKey(bytes(await self._root(Epoch.of_day(day), make=True)))
+
+    async def existing_day_key(self, day: date) -> DayKey | None:
+        """The key of the day's digests; None when nothing was ever digested, or the key is destroyed."""
+        try:
+            return DayKey(bytes(await self._root(Epoch.of_day(day), make=False)))
+        except IdvError as error:
+            if error.reason != Reason.ERROR_REASON_EXPIRED:
+                raise
+            return None
+
+    def drop_due(self) -> None:
+        """Overwrites every cached root key that is due."""
+        now = self._clock.now()
+        for epoch in [epoch for epoch, held in self._held.items() if held.due <= now]:
+            self._drop(epoch)
+
+    async def destroy(self, epoch: Epoch) -> None:
+        """Destroys the epoch's root key for good: every copy of its sealed form is dead when this returns.
+
+        Idempotent. Raises RuntimeError when the sealed root still opens afterwards.
+        """
+        self._drop(epoch)
+        name = key_name(epoch)
+        await self._authority.destroy_below(name, EVERY_VERSION)
+        async with self._database.transaction() as connection:
+            stored = await key_store.find_root(connection, epoch)
+        if stored is None or stored.sealed is None:
+            return
+        try:
+            await self._authority.open(name, stored.version, stored.sealed)
+        except KeyDestroyedError:
+            return
+        raise RuntimeError(f"the root key of {name} still opens after its destruction")
+
+    async def _root(self, epoch: Epoch, *, make: bool) -> bytearray:
+        held = self._held.get(epoch)
+        if held is None:
+            async with self._turns[epoch]:
+                held = self._held.get(epoch) or await self._load(epoch, make=make)
+            self._turns.pop(epoch, None)
+        if held.due <= self._clock.now():
+            self._drop(epoch)
+            raise _gone(epoch)
+        return held.root
+
+    async def _load(self, epoch: Epoch, *, make: bool) -> _Held:
+        due = epoch.due(await self._days.term(epoch.day))
+        if due <= self._clock.now():
+            raise _gone(epoch)
+        async with self._database.transaction() as connection:
+            stored = await key_store.find_root(connection, epoch)
+        root = await self._open(epoch, stored) if stored else await self._make(epoch, make=make)
+        return self._held.setdefault(epoch, _Held(bytearray(root), due))
+
+    async def _open(self, epoch: Epoch, stored: key_store.Root) -> bytes:
+        if stored.sealed is None:
+            raise _gone(epoch)
+        try:
+            return await self._authority.open(key_name(epoch), stored.version, stored.sealed)
+        except KeyDestroyedError:
+            raise _gone(epoch) from None
+
+    async def _make(self, epoch: Epoch, *, make: bool) -> bytes:
+        if not make:
+            raise _gone(epoch)
+        async with self._database.transaction() as connection:
+            await locks.epoch(connection, epoch)
+            stored = await key_store.find_root(connection, epoch)
+            if stored is not None:
+                return await self._open(epoch, stored)
+            name, root = key_name(epoch), os.urandom(KEY_SIZE)
+            version = await self._authority.make(name)
+            sealed = await self._authority.seal(name, version, root)
+            await key_store.add_root(connection, epoch, version, sealed)
+        return root
+
+    def _drop(self, epoch: Epoch) -> None:
+        held = self._held.pop(epoch, None)
+        if held is not None:
+            held.root[:] = bytes(len(held.root))
+
+
+def key_name(epoch: Epoch) -> str:
+    """The name of the authority's key that seals the epoch's root: `20261124/037`."""
+    return f"{epoch.day:%Y%m%d}/{epoch.slot:03}"
+
+
+def _gone(epoch: Epoch) -> IdvError:
+    return IdvError(
+        Reason.ERROR_REASON_EXPIRED,
+        f"what was received in quarter-hour {epoch.slot} of {epoch.day} has no key any more",
+    )

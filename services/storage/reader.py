@@ -1,0 +1,173 @@
+"""Reads with a purpose. The access is logged, durably, before the first byte leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+from idv.errors import IdvError, Reason
+from idv.storage.v1 import storage_pb2
+from idv.types.v1 import processing_pb2
+
+from services.runtime.clock import Clock
+from services.runtime.database import Database
+from services.runtime.resources import RecordName
+from services.storage import ids
+from services.storage.accesses import AccessLog, Reading
+from services.storage.objects import Objects
+from services.storage.sealing import Opener
+from services.storage.store import accesses as access_store
+from services.storage.store import records as store
+from services.storage.store.accesses import AccessRow
+from services.storage.store.driver import driver
+from services.storage.store.records import RecordRow
+from services.storage.store.sessions import ACTIVE as SESSION_ACTIVE
+from services.storage.stream import Decryptor
+
+CHUNK = 256 * 1024
+_RECHECK_SECONDS = 1.0
+
+_OPEN_TO: dict[int, frozenset[str]] = {
+    processing_pb2.PURPOSE_VERIFICATION: frozenset({"verification"}),
+    processing_pb2.PURPOSE_TROUBLESHOOTING: frozenset({"support", "verification"}),
+    processing_pb2.PURPOSE_RIGHTS_SUPPORT: frozenset({"retention", "support"}),
+}
+"""The services that may read for each purpose."""
+
+
+class Found(NamedTuple):
+    """A record that may be read at this moment."""
+
+    row: RecordRow
+    purposes: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A record being read: what it is, and its plain body in chunks. The access is logged already."""
+
+    opening: storage_pb2.RecordOpening
+    chunks: AsyncIterator[bytes]
+
+
+class Reader:
+    """Describes and reads records."""
+
+    def __init__(
+        self, database: Database, opener: Opener, objects: Objects, accesses: AccessLog, clock: Clock
+    ) -> None:
+        self._database, self._opener, self._objects = database, opener, objects
+        self._accesses, self._clock = accesses, clock
+
+    async def describe(self, name: RecordName) -> processing_pb2.Record:
+        """A record's description; raises NOT_FOUND, EXPIRED or ERASED."""
+        day, session, record = place(name)
+        async with self._database.transaction([name.customer]) as connection:
+            found = self._readable(await store.read(await driver(connection), day, session, record))
+        return (await self._opener.describe(found.row)).record
+
+    async def open(self, name: RecordName, reading: Reading) -> Opened:
+        """Opens a record for a purpose.
+
+        Raises NOT_FOUND, EXPIRED, ERASED, PURPOSE_REQUIRED, PURPOSE_NOT_ALLOWED. The chunks raise EXPIRED or
+        ERASED when the record ends while it is read.
+        """
+        check_purpose(reading)
+        day, session, record = place(name)
+        async with self._database.transaction([name.customer]) as connection:
+            on_driver = await driver(connection)
+            found = self._readable(await store.read(on_driver, day, session, record))
+            if reading.purpose not in found.purposes:
+                raise _not_allowed("the notice that admitted the record does not list this purpose")
+            access = await self._accesses.seal(found.row, reading)
+            if found.row.object is None:
+                access = replace(access, complete=True)  # sent whole, in one message, or not at all
+            await access_store.add(on_driver, access)
+        opening = await self._opener.describe(found.row)
+        return Opened(opening, self._body(found.row, access))
+
+    async def _body(self, row: RecordRow, access: AccessRow) -> AsyncIterator[bytes]:
+        keys, associated = await self._opener.keys(row)
+        plain = keys.unseal(row.body or b"", associated)
+        self._check_term(row)
+        if row.object is None:
+            for start in range(0, len(plain), CHUNK):
+                yield plain[start : start + CHUNK]
+            return
+        decryptor = Decryptor(plain, associated)
+        loop = asyncio.get_running_loop()
+        checked = loop.time()
+        async for sealed in self._objects.get(row.day, row.object, CHUNK):
+            if loop.time() - checked >= _RECHECK_SECONDS:
+                await self._check_again(row)
+                checked = loop.time()
+            self._check_term(row)
+            if piece := decryptor.update(sealed):
+                yield piece
+        yield decryptor.finalize()
+        async with self._database.transaction([row.customer]) as connection:
+            await access_store.complete(await driver(connection), access)
+
+    async def _check_again(self, row: RecordRow) -> None:
+        async with self._database.transaction([row.customer]) as connection:
+            state = await store.state(await driver(connection), row.day, row.session, row.record)
+        if state != store.ACTIVE:
+            raise _erased()
+
+    def _readable(self, found: tuple[RecordRow, int, list[int]] | None) -> Found:
+        if found is None:
+            raise not_found()
+        row, session_state, purposes = found
+        if row.state != store.ACTIVE or session_state != SESSION_ACTIVE:
+            raise _erased()
+        self._check_term(row)
+        return Found(row, purposes)
+
+    def _check_term(self, row: RecordRow) -> None:
+        if row.expire_time <= self._clock.now():
+            raise IdvError(Reason.ERROR_REASON_EXPIRED, "the record's term has ended")
+
+
+def place(name: RecordName) -> tuple[date, UUID, UUID]:
+    """Where a named record lies: day, session, record; raises NOT_FOUND for ids that were never given out."""
+    session, record = UUID(name.session), UUID(name.record)
+    try:
+        day = ids.session_day(session)
+        if ids.record_epoch(record).day == day:
+            return day, session, record
+    except ValueError:
+        pass
+    raise not_found()
+
+
+def check_purpose(reading: Reading) -> None:
+    """Raises PURPOSE_REQUIRED or PURPOSE_NOT_ALLOWED unless the service may read as it says."""
+    if not reading.purpose:
+        raise _required("a read names its purpose", "purpose")
+    if reading.service not in _OPEN_TO.get(reading.purpose, frozenset()):
+        raise _not_allowed(f"the purpose is not open to {reading.service}")
+    if reading.purpose == processing_pb2.PURPOSE_TROUBLESHOOTING:
+        for field in ("person", "ticket"):
+            if not getattr(reading, field):
+                raise _required(f"a read for troubleshooting names its {field}", field)
+
+
+def not_found() -> IdvError:
+    """The answer for a record that is not there, or not the Customer's."""
+    return IdvError(Reason.ERROR_REASON_NOT_FOUND, "there is no such record")
+
+
+def _erased() -> IdvError:
+    return IdvError(Reason.ERROR_REASON_ERASED, "the record was erased at the Customer's request")
+
+
+def _required(message: str, field: str) -> IdvError:
+    return IdvError(Reason.ERROR_REASON_PURPOSE_REQUIRED, message, field=field, remedy=f"set {field}")
+
+
+def _not_allowed(message: str) -> IdvError:
+    return IdvError(Reason.ERROR_REASON_PURPOSE_NOT_ALLOWED, message, field="purpose")

@@ -1,0 +1,74 @@
+"""Settings of the storage service: environment variables `IDV_STORAGE_…` over a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from services.runtime.settings import DatabaseSettings, ServiceSettings, SessionTokenTrust
+
+
+class ObjectSettings(BaseModel):
+    """The S3 store for large bodies. Its account needs nothing beyond buckets with the prefix."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+/?$")]
+    region: str = "us-east-1"
+    access_key: SecretStr
+    secret_key: SecretStr
+    bucket_prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}-$")] = "idv-"
+    connections: Annotated[int, Field(ge=1, le=512)] = 64
+    timeout: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds to connect, and between two pieces of an answer."""
+
+
+class KeySettings(BaseModel):
+    """The local key authority."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path
+    """The slot file: on a local disk that writes in place, outside of every backup."""
+    slots: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
+    """Slots of a new file: 105 for each day of the term and of the days until expiry may be late."""
+
+
+class StorageLimits(BaseModel):
+    """Limits and terms of the service itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    own_term_days: Annotated[int, Field(gt=0, le=3660)] = 30
+    """How long our own records are kept that belong to a day without sessions, such as the intent of an
+    erasure.
+    """
+    days_ahead: Annotated[int, Field(ge=1, le=14)] = 3
+    """Days made ready before they begin."""
+    batch_items: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Records in one commit."""
+    batch_bytes: Annotated[int, Field(ge=65536)] = 2 << 20
+    """Sealed bytes in one commit, unless one record alone has more."""
+    queue_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
+    """Sealed bytes that may wait for their commit; beyond, writes are told to come back."""
+    object_bytes: Annotated[int, Field(ge=1 << 20)] = 32 << 20
+    """Size of the largest body."""
+    objects_in_flight: Annotated[int, Field(ge=1)] = 16
+    """Large bodies being received at once; beyond, writes are told to come back."""
+
+
+class StorageSettings(ServiceSettings):
+    """Everything that the storage service is told."""
+
+    model_config = SettingsConfigDict(env_prefix="IDV_STORAGE_")
+
+    database: DatabaseSettings
+    session_tokens: SessionTokenTrust
+    objects: ObjectSettings
+    keys: KeySettings
+    limits: StorageLimits = StorageLimits()
+    expiry_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds between two looks for what is due."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from services.local.addresses import with_database, with_login
-from services.runtime import migrations
 
 _TEMPLATE = "idv_template_"
 
@@ -30,10 +31,16 @@ class ServiceDatabase:
     admin_dsn: str
 
 
+def load_migrations() -> ModuleType:
+    """The migrations of the runtime; their import takes a second, so it happens while servers start."""
+    return import_module("services.runtime.migrations")
+
+
 async def prepare(
     admin_dsn: str, service: str, owner_password: str, runtime_password: str
 ) -> ServiceDatabase:
     """Provision `service` in the database of `admin_dsn` and migrate it to the newest schema; idempotent."""
+    migrations = await asyncio.to_thread(load_migrations)
     await migrations.provision(admin_dsn, service, owner_password, runtime_password)
     owner_dsn = with_login(admin_dsn, f"idv_{service}_owner", owner_password)
     await asyncio.to_thread(migrations.upgrade, owner_dsn, service)

@@ -11,8 +11,8 @@ import asyncpg
 from services.local.addresses import with_database
 from services.local.authority import Certificate, DevelopmentAuthority
 from services.local.component import Supervised
-from services.local.configuration import WITH_DATABASE
-from services.local.databases import ServiceDatabase, prepare
+from services.local.configuration import WITH_DATABASE, Parts
+from services.local.databases import ServiceDatabase, load_migrations, prepare
 from services.local.layout import SERVICES, Layout
 from services.local.leftovers import end_leftover_postgres, end_recorded
 from services.local.mail import MailSink
@@ -58,14 +58,42 @@ def empty_temporary(layout: Layout) -> None:
             path.unlink()
 
 
-def issue_certificates(layout: Layout, customers: Sequence[str]) -> dict[str, Certificate]:
+def _issue_certificates(layout: Layout, customers: Sequence[str]) -> dict[str, Certificate]:
     """Certificates by identity, `service:NAME` and `customer:ID`."""
     authority = DevelopmentAuthority(layout.tls)
     services = {f"service:{name}": authority.service(name) for name in (*SERVICES, *TOOLS)}
     return services | {f"customer:{each}": authority.customer(each) for each in customers}
 
 
-async def start_databases(
+async def bring_up(
+    layout: Layout,
+    ports: PortBook,
+    servers: Servers,
+    *,
+    postgres: Supervised,
+    objects: Supervised,
+    customers: Sequence[str],
+) -> Parts:
+    """Start the servers and make everything that the services are configured with, side by side."""
+    secrets = Secrets.open(layout)
+    async with asyncio.TaskGroup() as group:
+        databases = group.create_task(_start_databases(postgres, servers.postgres, secrets))
+        group.create_task(objects.start())
+        group.create_task(servers.mail.start())
+        certificates = group.create_task(asyncio.to_thread(_issue_certificates, layout, customers))
+        group.create_task(asyncio.to_thread(load_migrations))
+    return Parts(
+        layout=layout,
+        ports=ports,
+        certificates=certificates.result(),
+        secrets=secrets,
+        databases=databases.result(),
+        objects=servers.objects,
+        mail=servers.mail,
+    )
+
+
+async def _start_databases(
     postgres: Supervised, server: Postgres, secrets: Secrets
 ) -> dict[str, ServiceDatabase]:
     """Start PostgreSQL, then make every schema and bring it to the newest revision."""

@@ -1,0 +1,98 @@
+"""What the demonstration prints while it runs: chapters, one line for each step, and the table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 100
+"""Columns the run is laid out for, on wider terminals too."""
+
+
+class Narration:
+    """Tells the run to a console, or to nobody."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def opening(self, folder: str) -> None:
+        """What is about to happen."""
+        self._console.print()
+        self._console.print(
+            Text("idv demo", "bold cyan"), Text("every promise of the notice, kept and proven", "bold")
+        )
+        self._console.print(
+            Text(
+                f"Real PostgreSQL, real S3, real mail, four services on loopback, all below {folder}.", "dim"
+            )
+        )
+
+    def started(self, seconds: float, what: str) -> None:
+        """That the services run."""
+        self._console.print(Text.assemble(("● ", "green"), what, (f"  {seconds:.1f} s", "dim")))
+
+    def chapter(self, number: int, title: str, story: str) -> None:
+        """A chapter's heading and its two sentences."""
+        self._console.print()
+        self._console.print(Rule(Text(f" {number} · {title} ", "bold cyan"), align="left", style="cyan"))
+        self._console.print(Padding(Text(story, "dim"), (0, 0, 1, 2)))
+
+    @contextmanager
+    def working(self, title: str) -> Iterator[None]:
+        """A spinner while a step is at work; nothing where no terminal is."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._console.status(Text(title, "dim"), spinner="dots"):
+            yield
+
+    def step(self, promise: str, title: str, ok: bool, evidence: str) -> None:
+        """One step: whether it was as promised, what it showed, and the evidence."""
+        row = Table.grid(padding=(0, 1), expand=True)
+        row.add_column(width=3, justify="right")
+        row.add_column(width=3)
+        row.add_column(ratio=9)
+        row.add_column(ratio=11)
+        row.add_row(
+            _mark(ok), Text(promise, "cyan"), Text(title), Text(evidence, "dim" if ok else "bold red")
+        )
+        self._console.print(row)
+
+    def ending(self, rows: Sequence[tuple[str, str, bool, str]], seconds: float) -> None:
+        """The table of what was shown for each promise, and the verdict."""
+        table = Table(
+            box=box.ROUNDED, title="What was promised, what was shown", title_style="bold", expand=True
+        )
+        table.add_column("", width=1)
+        table.add_column("", style="cyan", width=3)
+        table.add_column("Shown", ratio=9)
+        table.add_column("Evidence", ratio=11, style="dim")
+        before = ""
+        for promise, title, ok, evidence in rows:
+            if before and promise != before:
+                table.add_section()
+            table.add_row(_mark(ok), promise if promise != before else "", title, evidence)
+            before = promise
+        self._console.print()
+        self._console.print(table)
+        failed = sum(not ok for _, _, ok, _ in rows)
+        kept = Text.assemble(("✓ ", "bold green"), (f"All {len(rows)} steps were as promised", "bold"))
+        broken = Text.assemble(
+            ("✗ ", "bold red"), (f"{failed} of {len(rows)} steps were not as promised", "bold red")
+        )
+        self._console.print(Text.assemble(broken if failed else kept, (f"  in {seconds:.0f} s", "dim")))
+
+    def note(self, text: str) -> None:
+        """A line beside the run."""
+        self._console.print(Text(text, "dim"))
+
+
+def _mark(ok: bool) -> Text:
+    return Text("✓", "bold green") if ok else Text("✗", "bold red")

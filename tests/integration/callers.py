@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -36,10 +36,14 @@ def service(name: str) -> Caller:
 
 
 class Callers:
-    """Channels to one stack, kept by service and caller and closed at the end."""
+    """Channels to one stack, kept by service and caller and closed at the end.
 
-    def __init__(self, stack: LocalStack) -> None:
+    `detours` holds the `host:port` to call instead of a service's own.
+    """
+
+    def __init__(self, stack: LocalStack, detours: Mapping[str, str] | None = None) -> None:
         self.stack = stack
+        self._detours = detours or {}
         self._channels: dict[tuple[str, Caller], AioChannel] = {}
 
     async def __aenter__(self) -> Self:
@@ -68,13 +72,14 @@ class Callers:
 
     def _open(self, name: str, caller: Caller) -> AioChannel:
         address = self.stack.addresses[name]
+        # Where a service takes no tokens, a caller without a certificate tries its only port all the same.
+        target = address.mtls if caller.identity else address.tls or address.mtls
         if caller.identity is not None:
             files = self.stack.certificate(caller.identity)
             credentials = Credentials.read(files.authority, files.certificate, files.private_key)
-            return channel.aio(address.mtls, credentials, token=caller.token)
-        authority = self.stack.certificate(f"service:{name}").authority
-        # Where a service takes no tokens, the caller tries its only port, without a certificate.
-        return channel.aio(address.tls or address.mtls, Credentials.read(authority), token=caller.token)
+        else:
+            credentials = Credentials.read(self.stack.certificate(f"service:{name}").authority)
+        return channel.aio(self._detours.get(target, target), credentials, token=caller.token)
 
     async def call(self, method: MethodDescriptor, request: Message, caller: Caller) -> Message | None:
         """Calls any method with one request message; of a stream, returns the first message or None.

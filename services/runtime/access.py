@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -34,6 +35,11 @@ class AccessRule:
     services: frozenset[str]
     anyone: bool
     tenant_field: str
+    tenant_of: Callable[[Any], Any] | None = field(default=None, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.tenant_field:  # made once: every call asks
+            object.__setattr__(self, "tenant_of", attrgetter(self.tenant_field))
 
 
 def rules_of(service: ServiceDescriptor) -> dict[str, AccessRule]:
@@ -86,8 +92,8 @@ def check_tenant(caller: Caller, rule: AccessRule, message: Message) -> None:
 
     Internal services act for every Customer: their reads name a purpose instead.
     """
-    if rule.tenant_field and not rule.anyone and caller.kind is not CallerKind.SERVICE:
-        _check_tenant(caller, attrgetter(rule.tenant_field)(message), rule.tenant_field)
+    if rule.tenant_of is not None and not rule.anyone and caller.kind is not CallerKind.SERVICE:
+        _check_tenant(caller, rule.tenant_of(message), rule.tenant_field)
 
 
 def _allowed(caller: Caller, rule: AccessRule) -> bool:
@@ -96,18 +102,20 @@ def _allowed(caller: Caller, rule: AccessRule) -> bool:
     return rule.customer if caller.kind is CallerKind.CUSTOMER else rule.session_token
 
 
-def _check_tenant(caller: Caller, value: Any, field: str) -> None:
+def _check_tenant(caller: Caller, value: Any, field_path: str) -> None:
     for name in (value,) if isinstance(value, str) else value:
-        customer, session = owner_of(name, field=field)
+        customer, session = owner_of(name, field=field_path)
         if customer != caller.customer:
             raise IdvError(
-                Reason.ERROR_REASON_WRONG_TENANT, f"{field} belongs to another Customer", field=field
+                Reason.ERROR_REASON_WRONG_TENANT,
+                f"{field_path} belongs to another Customer",
+                field=field_path,
             )
         if caller.kind is CallerKind.SESSION and session is not None and session != caller.session:
             raise IdvError(
                 Reason.ERROR_REASON_WRONG_SESSION,
-                f"{field} belongs to another session than the upload token",
-                field=field,
+                f"{field_path} belongs to another session than the upload token",
+                field=field_path,
             )
 
 
@@ -131,15 +139,15 @@ def _fault(method: MethodDescriptor) -> str | None:
     if not (rule.customer or rule.session_token or rule.services or rule.anyone):
         return "its rule allows nobody"
     if rule.tenant_field:
-        field = _field(method.input_type, rule.tenant_field)
-        if field is None or field.type != FieldDescriptor.TYPE_STRING:
+        found = _field(method.input_type, rule.tenant_field)
+        if found is None or found.type != FieldDescriptor.TYPE_STRING:
             return f"its tenant_field {rule.tenant_field} is no text field of {method.input_type.full_name}"
     return None
 
 
 def _field(message: Descriptor | None, path: str) -> FieldDescriptor | None:
-    field = None
+    found = None
     for name in path.split("."):
-        field = message.fields_by_name.get(name) if message is not None else None
-        message = field.message_type if field is not None else None
-    return field
+        found = message.fields_by_name.get(name) if message is not None else None
+        message = found.message_type if found is not None else None
+    return found

@@ -145,7 +145,7 @@ class Runtime:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
             self.serving.clear()
-            await asyncio.gather(_end(background), server.drain())
+            await asyncio.gather(_end(background), server.drain(self._core))
             self.log.info("stopped")
 
     def _runners(self) -> list[JobRunner]:

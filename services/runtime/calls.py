@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import re
+import secrets
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 TRACEPARENT = "traceparent"
 """The metadata key of the W3C trace context."""
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class RunningCall:
-    """The state of one call. `deadline` is on the event loop's clock, already shaved; None for a call
-    without end.
-    """
+    """The state of one call. `deadline` is on the event loop's clock, already shaved; None: without end."""
 
-    __slots__ = ("deadline", "traceparent", "waiting_for")
+    __slots__ = ("_traceparent", "deadline", "waiting_for")
 
-    def __init__(self, deadline: float | None, traceparent: str | None = None) -> None:
+    def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline
-        self.traceparent = traceparent
         self.waiting_for: str | None = None
+        self._traceparent: str | None = None
+
+    def join(self, traceparent: str | None) -> None:
+        """Makes the call part of a trace."""
+        self._traceparent = traceparent
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C trace context for calls to other services; one that is not recorded is made when asked for.
+
+        So a failure has one trace id in the logs of every service that it passed, sampled or not.
+        """
+        if self._traceparent is None:
+            self._traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+        return self._traceparent
+
+    @property
+    def trace_id(self) -> str:
+        """The trace id in it."""
+        return self.traceparent.split("-")[1]
 
 
 _running: ContextVar[RunningCall | None] = ContextVar("idv_running_call", default=None)
@@ -57,13 +77,17 @@ def waiting_for(what: str) -> Iterator[None]:
     call.waiting_for = outer  # kept when the block fails: that is the moment it is asked for
 
 
+def traceparent_in(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
+    """The W3C trace context in a call's metadata, if there is one and it is well formed."""
+    for key, value in metadata:
+        if key == TRACEPARENT and isinstance(value, str) and _TRACEPARENT.fullmatch(value):
+            return value
+    return None
+
+
 def is_sampled(traceparent: str) -> bool:
-    """Whether a W3C trace context (`00-trace-span-flags`) says that its trace is recorded."""
-    flags = traceparent.rpartition("-")[2]
-    try:
-        return bool(int(flags, 16) & 1)
-    except ValueError:
-        return False
+    """Whether a trace context (`00-trace-span-flags`) says that its trace is recorded."""
+    return bool(int(traceparent[-2:], 16) & 1)
 
 
 def shaved(seconds: float) -> float:

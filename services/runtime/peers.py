@@ -94,6 +94,6 @@ def _timeout() -> float | None:
 
 def _trace() -> tuple[tuple[str, str], ...]:
     call = calls.running_call()
-    if call is None or call.traceparent is None:
+    if call is None:
         return ()
     return ((calls.TRACEPARENT, call.traceparent),)

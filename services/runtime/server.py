@@ -95,12 +95,11 @@ class Server:
         for name in ("", *self._names):
             await self._health.set(name, _SERVING)
 
-    async def drain(self) -> None:
-        """NOT_SERVING, a wait for load balancers to look away, no new calls, and a grace for the running
-        ones.
-        """
+    async def drain(self, core: Core) -> None:
+        """NOT_SERVING, a wait for load balancers to look away, the end of feeds, and a grace for the rest."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._settings.drain_seconds)
+        core.end_feeds()
         await self._server.stop(self._settings.grace_seconds)
         await self._health_server.stop(None)
 

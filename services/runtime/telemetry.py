@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -159,8 +158,3 @@ def _exporters(settings: TelemetrySettings) -> list[tuple[SpanExporter, MetricEx
         endpoint = settings.otlp_endpoint
         found.append((OTLPSpanExporter(endpoint=endpoint), OTLPMetricExporter(endpoint=endpoint)))
     return found
-
-
-def trace_id(context: trace.SpanContext) -> str:
-    """The trace id as it stands in logs and in `traceparent`."""
-    return format(context.trace_id, "032x")

@@ -80,6 +80,15 @@ class TokenVerifier:
                 raise _refused("its subject is not of the expected form") from error
         return verified.derived  # type: ignore[no-any-return]  # each verifier is used with one derivation
 
+    def recall(self, token: str) -> Any:
+        """What `caller` derived from this token when it was verified before and still is good; else None."""
+        known = self._cache.get(token)
+        if known is None or known.derived is None:
+            return None
+        self.keys.current()  # a changed key file ends what it had verified
+        good = known.generation == self.keys.generation and self._clock.now().timestamp() < known.expires
+        return known.derived if good else None
+
     async def refresh(self) -> None:
         """Reads the keys again, see `JwksKeys.refresh`."""
         await self.keys.refresh()

@@ -1,0 +1,122 @@
+"""What a call leaves behind: always a metric; a line when it failed or is sampled; a span when it is sampled."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Self
+
+from idv.errors import IdvError
+from opentelemetry import propagate
+from opentelemetry.trace import SpanKind
+
+from services.runtime import calls
+from services.runtime.identity import CERTIFICATE_PROPERTY, Caller, Metadata, Peer
+from services.runtime.logs import Log
+from services.runtime.telemetry import Telemetry
+
+_METHOD: Final = "rpc.method"
+_CODE: Final = "rpc.grpc.status_code"
+_REASON: Final = "idv.reason"
+
+
+class Recorder:
+    """Opens the record of each call of a process."""
+
+    def __init__(self, telemetry: Telemetry, log: Log) -> None:
+        self.telemetry = telemetry
+        self.log = log
+        self.duration = telemetry.meter.create_histogram(
+            "rpc.server.duration", "s", "Duration of calls by method, code and reason."
+        )
+        self._succeeded: dict[str, dict[str, str]] = {}
+
+    def open(self, method: str, running: calls.RunningCall, peer: Peer, metadata: Metadata) -> CallRecord:
+        """The record of a call that begins now; only holders of certificates bring a trace with them."""
+        parent = None
+        if CERTIFICATE_PROPERTY in peer:
+            parent = calls.traceparent_in(metadata)
+        sampled = self.telemetry.sampled() if parent is None else calls.is_sampled(parent)
+        running.join(parent)
+        record = CallRecord(self, method, running, sampled=sampled)
+        if sampled and self.telemetry.records_spans:
+            record.span = self._span(method, parent)
+        return record
+
+    def succeeded(self, method: str) -> dict[str, str]:
+        """The metric attributes of a success, made once for each method."""
+        known = self._succeeded.get(method)
+        if known is None:
+            known = self._succeeded[method] = {_METHOD: method, _CODE: "OK"}
+        return known
+
+    def _span(self, method: str, parent: str | None) -> Any:
+        return self.telemetry.tracer.start_as_current_span(
+            method,
+            context=propagate.extract({calls.TRACEPARENT: parent}) if parent else None,
+            kind=SpanKind.SERVER,
+            record_exception=False,  # an exception's text can hold values
+            set_status_on_exception=False,
+        )
+
+
+class CallRecord:
+    """The record of one call, and its span while it runs."""
+
+    __slots__ = ("_entered", "_method", "_recorder", "_running", "_sampled", "_started", "caller", "span")
+
+    def __init__(self, recorder: Recorder, method: str, running: calls.RunningCall, *, sampled: bool) -> None:
+        self._recorder = recorder
+        self._method = method
+        self._running = running
+        self._sampled = sampled
+        self._started = time.perf_counter()
+        self._entered: Any = None
+        self.caller: Caller | None = None
+        self.span: Any = None
+
+    def __enter__(self) -> Self:
+        if self.span is not None:
+            self._entered = self.span.__enter__()
+            context = self._entered.get_span_context()
+            self._running.join(f"00-{context.trace_id:032x}-{context.span_id:016x}-01")
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        if self.span is not None:
+            self.span.__exit__(*failure)
+
+    def succeeded(self) -> None:
+        """The call was answered."""
+        seconds = time.perf_counter() - self._started
+        self._recorder.duration.record(seconds, self._recorder.succeeded(self._method))
+        if self._sampled:
+            self._line("OK", seconds)
+
+    def failed(self, error: IdvError) -> None:
+        """The call ended in an error."""
+        seconds = time.perf_counter() - self._started
+        code, reason = error.code.name, error.reason_name
+        self._recorder.duration.record(seconds, {_METHOD: self._method, _CODE: code, _REASON: reason})
+        if self._entered is not None:
+            self._entered.set_attribute(_REASON, reason)
+        self._line(code, seconds, reason=reason, fields=[violation.field for violation in error.violations])
+
+    def unforeseen(self, failure: Exception) -> None:
+        """Logs the types of a failure and where it happened: all that will be known of it."""
+        self._recorder.log.error(
+            "a call failed unexpectedly",
+            method=self._method,
+            trace_id=self._running.trace_id,
+            exc_info=failure,
+        )
+
+    def _line(self, code: str, seconds: float, **more: Any) -> None:
+        self._recorder.log.info(
+            "call",
+            method=self._method,
+            code=code,
+            duration_ms=round(seconds * 1000, 2),
+            caller=self.caller.kind.value if self.caller else None,
+            trace_id=self._running.trace_id,
+            **more,
+        )

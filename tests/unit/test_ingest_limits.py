@@ -1,0 +1,86 @@
+"""One Customer cannot take the place of others, and uploads never hold more memory than their budget."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from idv.errors import IdvError, Reason
+
+from services.ingest.limits import MemoryBudget, RateLimit
+from tests.unit.ingest_terms import StillClock
+
+
+def test_a_customer_that_spent_its_burst_is_told_when_to_come_back_and_others_are_not_touched() -> None:
+    clock = StillClock()
+    limit = RateLimit(clock, rate=10, what="calls")
+    for _ in range(20):
+        limit.take("acme")
+    with pytest.raises(IdvError) as caught:
+        limit.take("acme")
+    assert caught.value.reason == Reason.ERROR_REASON_OVERLOADED
+    assert caught.value.retry_after == pytest.approx(0.1)
+    limit.take("globex")
+    clock.move(0.1)
+    limit.take("acme")
+
+
+def test_the_bucket_does_not_overflow_and_a_clock_that_goes_back_gives_nothing() -> None:
+    clock = StillClock()
+    limit = RateLimit(clock, rate=1, what="calls")
+    clock.move(3600)
+    limit.take("acme", 2)
+    clock.move(-3600)
+    with pytest.raises(IdvError):
+        limit.take("acme")
+
+
+def test_one_upload_larger_than_a_burst_passes_when_the_bucket_is_full() -> None:
+    limit = RateLimit(StillClock(), rate=10, what="bytes")
+    limit.take("acme", 1000)
+    with pytest.raises(IdvError):
+        limit.take("acme", 1000)
+
+
+def test_memory_that_is_not_free_is_refused_and_given_back_at_the_end() -> None:
+    budget = MemoryBudget(100)
+    with budget.holding(60), pytest.raises(IdvError) as caught, budget.holding(60):
+        pass
+    assert caught.value.reason == Reason.ERROR_REASON_OVERLOADED
+    with budget.holding(100):
+        pass
+
+
+async def test_decoding_waits_its_turn_in_order() -> None:
+    budget, order = MemoryBudget(100), []
+
+    async def decode(name: str, size: int) -> None:
+        async with budget.waiting(size):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(decode("a", 80), decode("b", 90), decode("c", 10), decode("d", 500))
+    assert order == ["a", "b", "c", "d"]
+    with budget.holding(100):
+        pass
+
+
+async def test_whoever_gives_up_waiting_leaves_the_memory_to_the_next() -> None:
+    budget = MemoryBudget(100)
+    entered = asyncio.Event()
+
+    async def decode(size: int) -> None:
+        async with budget.waiting(size):
+            entered.set()
+
+    with budget.holding(60):
+        impatient = asyncio.create_task(decode(90))
+        patient = asyncio.create_task(decode(40))
+        await asyncio.sleep(0)
+        assert not entered.is_set()
+        impatient.cancel()
+        await asyncio.wait([impatient])
+        await asyncio.wait_for(patient, 5)
+    assert entered.is_set()
+    with budget.holding(100):
+        pass

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 _Found = TypeVar("_Found")
-_Condition = Callable[[], "_Found | Awaitable[_Found | None] | None"]
 
 _PAUSE = 0.01
 
 
-async def until(what: str, condition: _Condition[_Found], *, seconds: float = 30.0) -> _Found:
+@overload
+async def until(
+    what: str, condition: Callable[[], Awaitable[_Found | None]], *, seconds: float = ...
+) -> _Found: ...
+@overload
+async def until(what: str, condition: Callable[[], _Found | None], *, seconds: float = ...) -> _Found: ...
+async def until(what: str, condition: Callable[[], Any], *, seconds: float = 30.0) -> Any:
     """Asks `condition`, a function or coroutine function, until its answer is true, and returns that.
 
     Raises TimeoutError, saying that `what` did not happen, after `seconds` of real time. An exception of the

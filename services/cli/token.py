@@ -6,11 +6,14 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
+from idv.ingest.v1 import ingest_pb2
+from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from rich.text import Text
 
-from services.cli.client import Suite, parent
+from services.cli.client import CALL_SECONDS, Suite, parent
 from services.cli.command import READY_FILE, As, Connect, Json, command, group
-from services.cli.credentials import clock_of, customer_tokens
+from services.cli.credentials import clock_of, customer_tokens, upload_signer
+from services.cli.messages import plain
 from services.cli.output import Output
 from services.local.ready import Ready
 from services.local.tokens import SCOPES
@@ -50,4 +53,29 @@ def customer(
         "scopes": scope or list(SCOPES),
         "expire_time": (clock_of(ready).now() + lifetime).isoformat(),
     }
+    Output(as_json).answer(value, Text(token, overflow="ignore", no_wrap=True))
+
+
+@command(
+    app,
+    "upload",
+    [
+        ("For the SDK on a device, for a session", "idv token upload customers/acme/sessions/0198…"),
+        ("In a script", "IDV_UPLOAD_TOKEN=$(idv token upload NAME) idv submit NAME items.yaml"),
+    ],
+)
+async def upload(
+    session: Annotated[str, typer.Argument(help="The session's name.")],
+    connect: Connect = READY_FILE,
+    identity: As = None,
+    as_json: Json = False,
+) -> None:
+    """Make a session's upload token again, with the key of the local stack's ingest; it ends when the session closes."""
+    ready = Ready.read(connect)
+    async with Suite(ready) as suite:
+        request = ingest_pb2.GetSessionRequest(name=session)
+        stub = suite.stub(IngestServiceStub, "ingest", suite.customer(identity))
+        described = (await stub.GetSession(request, timeout=CALL_SECONDS)).session
+    token = upload_signer(ready).sign(described)
+    value = {"token": token, "session": session, "expire_time": plain(described).get("close_time")}
     Output(as_json).answer(value, Text(token, overflow="ignore", no_wrap=True))

@@ -13,6 +13,8 @@ from services.local import specimens
 from services.local.specimens import Specimen
 
 IDFV = "device.hardware.idfv"
+_LARGE = 1400
+"""Width of a face in pixels: large enough for the object store."""
 _FACE = data_pb2.FaceImage(capture=data_pb2.FACE_CAPTURE_SELFIE)
 _CARD = data_pb2.IdentityDocument(kind=data_pb2.DOCUMENT_KIND_ID_CARD, side=data_pb2.DOCUMENT_SIDE_FRONT)
 _PASSPORT = data_pb2.IdentityDocument(kind=data_pb2.DOCUMENT_KIND_PASSPORT)
@@ -74,7 +76,7 @@ async def pictures(stage: Stage) -> str:
 def _uploads(stage: Stage) -> list[tuple[str, Specimen, data_pb2.FaceImage | data_pb2.IdentityDocument]]:
     chosen: list[tuple[str, Specimen, data_pb2.FaceImage | data_pb2.IdentityDocument]] = []
     for label, person in stage.people.items():
-        face, card = specimens.face(f"Specimen {label}"), specimens.card(f"Specimen {label}")
+        face, card = specimens.face(f"Specimen {label}", _LARGE), specimens.card(f"Specimen {label}")
         chosen.append((label, specimens.jpeg(face, person.mark), _FACE))
         chosen.append((label, specimens.png(card, person.mark), _CARD))
     chosen.append(("B", specimens.pdf(specimens.card("Specimen B"), stage.person("B").mark), _PASSPORT))

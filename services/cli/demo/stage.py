@@ -57,7 +57,7 @@ class Stage:
     """The records that later chapters come back to, by what they are called here."""
     stored_sha256: dict[str, bytes] = field(default_factory=dict)
     backup: Backup | None = None
-    slot: Slot = Slot(0, b"")
+    slot: Slot | None = None
     """Where the key authority keeps the key that the backup needs."""
     objects: list[tuple[str, str]] = field(default_factory=list)
     """Bucket and name of the objects of person A."""

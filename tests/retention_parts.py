@@ -16,6 +16,7 @@ from idv.aio_channel import AioChannel
 from idv.errors import IdvError, Reason
 from idv.storage.v1 import storage_pb2 as pb
 from idv.storage.v1 import storage_pb2_grpc
+from idv.types.v1 import processing_pb2
 
 from services.local.databases import ServiceDatabase
 from services.retention.deletions import Deletions, DeletionTerms
@@ -60,6 +61,7 @@ class HeldStorage:
     after: Callable[[pb.EraseRecordsRequest], Awaitable[None]] | None = None
     refusal: IdvError | None = None
     destroyed: list[pb.Destruction] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
 
     async def EraseRecords(self, request: pb.EraseRecordsRequest, context: Any) -> pb.EraseRecordsResponse:
         self.calls += 1
@@ -82,6 +84,16 @@ class HeldStorage:
     async def ListDestructions(self, request: pb.ListDestructionsRequest, context: Any) -> Any:
         page = [one for one in self.destroyed if one.sequence > request.after]
         return pb.ListDestructionsResponse(destructions=page[: request.page_size or 100])
+
+    async def ListRecords(self, request: pb.ListRecordsRequest, context: Any) -> pb.ListRecordsResponse:
+        self.asked.append(request)
+        record = processing_pb2.Record(name=f"{request.session or request.parent}/records/one")
+        return pb.ListRecordsResponse(records=[record], next_page_token="more")
+
+    async def ListAccesses(self, request: pb.ListAccessesRequest, context: Any) -> pb.ListAccessesResponse:
+        self.asked.append(request)
+        access = processing_pb2.Access(record="one", service="verification")
+        return pb.ListAccessesResponse(accesses=[access], next_page_token="more")
 
     def destroy(self, *sequences: int) -> None:
         """Reports keys as destroyed."""
@@ -117,14 +129,19 @@ def stamp(time: datetime) -> Timestamp:
 
 
 @asynccontextmanager
-async def serving(storage: HeldStorage) -> AsyncIterator[str]:
-    """The address on loopback at which `storage` serves."""
+async def serving(
+    storage: HeldStorage, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[str]:
+    """The address on loopback at which `storage` serves, in plain text unless credentials are given."""
     servicer = storage_pb2_grpc.StorageServiceServicer()  # type: ignore[abstract]  # the rest is not called
-    servicer.EraseRecords = storage.EraseRecords  # type: ignore[method-assign]
-    servicer.ListDestructions = storage.ListDestructions  # type: ignore[method-assign]
+    for method in ("EraseRecords", "ListDestructions", "ListRecords", "ListAccesses"):
+        setattr(servicer, method, getattr(storage, method))
     server = grpc.aio.server()
     storage_pb2_grpc.add_StorageServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

@@ -95,6 +95,7 @@ class Deletions:
         except IdvError as error:
             if error.reason in _REFUSED:
                 return await self._fail(deletion, error)
+            await self._put_off(name)
             raise _unfinished(deletion) from error
         return await self._complete(deletion, target, erasure)
 
@@ -152,6 +153,11 @@ class Deletions:
                 await store.change_deletion(connection, deletion, state=pb.DELETION_STATE_RUNNING)
                 await store.postpone_work(connection, name, self._clock.now() + self._terms.step)
         return deletion
+
+    async def _put_off(self, name: UUID) -> None:
+        """Lets the job try again soon instead of waiting for this process to be taken for dead."""
+        async with self._database.transaction() as connection:
+            await store.postpone_work(connection, name, self._clock.now() + _RETRY)
 
     async def _complete(self, begun: Deletion, target: Mapping[str, str], erasure: Erasure) -> Deletion:
         """Leaf, receipt and final state in one transaction, or what another process made of them before."""

@@ -21,6 +21,7 @@ from tests.waiting import until
 
 CUSTOMER = "acme"
 SUBJECT = {"subject": "passport-holder-4711"}
+WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 CREATE = """
 import asyncio, sys, uuid
 from services.local.databases import ServiceDatabase
@@ -108,17 +109,17 @@ async def test_killed_inside_of_the_transaction_that_logs(service_database: Serv
         try:
             await holder.execute("SELECT pg_advisory_lock(hashtextextended('idv.retention.log', 0))")
             held.go_on.set()
-            await until("the process waits for its turn to append", lambda: _waiting(holder))
+
+            async def waits() -> bool | None:
+                return bool(await holder.fetchval(WAITING)) or None
+
+            waiting: bool = await until("the process waits for its turn to append", waits)
+            assert waiting
             await kill(child)
         finally:
             await holder.close()
         async with replica(service_database, address) as part:
             await carried_on(part, storage, request_id)
-
-
-async def _waiting(connection: asyncpg.Connection) -> bool | None:
-    query = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
-    return bool(await connection.fetchval(query))
 
 
 @pytest.mark.parametrize("milliseconds", [0, 3, 6, 12, 25])

@@ -50,7 +50,7 @@ def test_what_was_asked_for_and_is_listed_enters(message: Message, granted: set[
     ],
 )
 def test_what_was_not_asked_for_by_name_or_category_is_refused(
-    message: Message, granted: set[str], field: str, reason: Reason
+    message: Message, granted: set[str], field: str, reason: Reason.ValueType
 ) -> None:
     with pytest.raises(IdvError) as caught:
         ADMISSION.admit(message, "items.x", frozenset(granted), terms(), SDK)
@@ -104,7 +104,7 @@ def test_media_is_admitted_by_its_category_alone(kind: type[Message]) -> None:
     ],
 )
 def test_a_session_holds_only_what_is_attested_and_listed(
-    asked: list[str], attested: list[str], fault: Reason | None
+    asked: list[str], attested: list[str], fault: Reason.ValueType | None
 ) -> None:
     if fault is None:
         assert ADMISSION.session_items(asked, attested, terms(), terms()) == sorted(asked)

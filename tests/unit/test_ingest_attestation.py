@@ -78,7 +78,9 @@ def test_explicit_consent_is_needed_for_faces_and_documents_alone() -> None:
         (datetime(1999, 12, 31, tzinfo=NOON.tzinfo), RANGE),
     ],
 )
-def test_a_time_too_old_in_the_future_or_absurd_is_refused(attested: datetime, reason: Reason) -> None:
+def test_a_time_too_old_in_the_future_or_absurd_is_refused(
+    attested: datetime, reason: Reason.ValueType
+) -> None:
     with pytest.raises(IdvError) as caught:
         check(whole(attest_time=timestamp(attested)))
     assert (caught.value.reason, caught.value.field) == (reason, "attestation.attest_time")

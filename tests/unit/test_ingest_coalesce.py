@@ -94,7 +94,7 @@ async def test_each_write_has_its_own_outcome() -> None:
     storage = Storage()
     subject = coalescer(storage)
     tasks = [asyncio.create_task(subject.write([write(body)])) for body in (b"a", b"refuse", b"b")]
-    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    answers: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(answer) for answer in answers] == [list, IdvError, list]
     assert answers[1].reason == Reason.ERROR_REASON_REQUEST_ID_REUSED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import zlib
+from typing import Any
 
 import pikepdf
 import pypdf
@@ -65,7 +66,8 @@ def test_the_picture_on_the_page_keeps_its_pixels() -> None:
     pictures = []
     for body in (SENT.body, cleaned(SENT.body).body):
         with pikepdf.open(io.BytesIO(body)) as document:
-            pictures.append(pikepdf.PdfImage(document.pages[0].Resources.XObject.Card).as_pil_image())
+            card: Any = document.pages[0].Resources.XObject.Card
+            pictures.append(pikepdf.PdfImage(card).as_pil_image())
     before, after = pictures
     assert after.tobytes() == before.tobytes()
     assert "exif" not in after.info

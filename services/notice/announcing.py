@@ -13,8 +13,8 @@ from services.notice.lifecycle import Life, State
 from services.notice.materiality import compare, is_material
 
 SETTLE = timedelta(seconds=2)
-"""How far ahead "at once" lies when another version is in force. Every replica and follower knows of the change
-by then, and no instant that was answered for already gets another answer."""
+"""How far ahead "at once" lies when another version is in force. Every replica and follower knows of the
+change by then, and no instant that was answered for already gets another answer."""
 
 
 def effective_time(asked: datetime | None, versions: Sequence[Version], now: datetime) -> datetime:

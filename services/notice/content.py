@@ -31,7 +31,7 @@ class Version:
 def digest(terms: Terms, texts: tuple[Text, ...]) -> bytes:
     """SHA-256 of what a version says, 32 bytes.
 
-    It is over JSON with sorted keys and no spaces: `{"terms": ..., "texts": [{"language", "markdown", "title"}]}`;
+    Over JSON, keys sorted, no spaces: `{"terms": ..., "texts": [{"language", "markdown", "title"}]}`:
     the texts stand in the order of their languages. All of that is published; none of it is personal data.
     """
     ordered = sorted(texts, key=lambda text: text.language)

@@ -76,7 +76,7 @@ def as_markdown(text: Text, terms: Terms, items: Mapping[str, CatalogueItem]) ->
 
 
 def as_html(text: Text, terms: Terms) -> Rendered:
-    """The text as HTML of a short list of tags; links lead to https, mail and this page only; nothing is loaded."""
+    """The text as HTML of few tags; links lead to https, mail and this page; nothing is loaded."""
     parser = markdown_parser()
     title_and_rest = parser.parse(_with_retention(text, terms))
     tokens = title_and_rest[3:]  # the page sets the title itself
@@ -88,7 +88,8 @@ def as_html(text: Text, terms: Terms) -> Rendered:
     html = parser.renderer.render(tokens, parser.options, {})
     clean = nh3.clean(html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel=_LINK_REL)
     before, _, after = clean.partition(_MARK_PARAGRAPH)
-    return Rendered(text.title, tuple(sections), Markup(before), Markup(after))  # noqa: S704 - cleaned just now
+    halves = (Markup(before), Markup(after))  # noqa: S704 - cleaned just now
+    return Rendered(text.title, tuple(sections), *halves)
 
 
 def _with_retention(text: Text, terms: Terms) -> str:

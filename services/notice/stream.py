@@ -1,29 +1,30 @@
-"""What every replica knows of the versions, at most a fraction of a second old, and who waits for it to change."""
+"""What each replica knows of the versions, a fraction of a second old, and who waits for it to change."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 
-import structlog
-
 from idv.errors import IdvError
+
 from services.notice.versions import Shelf, Versions
+from services.runtime.logs import Log
 
 POLL_SECONDS = 0.25
-"""How often the database is asked whether anything changed: followers hear of a change within a second, whichever replica
-made it. A notification could be lost, and does not pass every pooler; a question that reads one index entry cannot."""
+"""How often the database is asked whether anything changed, so that followers hear of a change within a second,
+whichever replica made it. A notification can be lost, and does not pass every pooler; a question can be asked
+again."""
 
 
 class TermsFeed:
     """The newest versions, kept by one task of each replica for all its followers and pages."""
 
-    def __init__(self, versions: Versions) -> None:
+    def __init__(self, versions: Versions, log: Log) -> None:
         self._versions = versions
+        self._log = log
         self._revision = -1
         self._shelf: Shelf | None = None
         self._changed = asyncio.Condition()
-        self._log = structlog.get_logger()
 
     async def run(self) -> None:
         """Follows the database until cancelled. While it is away the last known versions stand."""
@@ -31,11 +32,11 @@ class TermsFeed:
             try:
                 await self.refresh()
             except IdvError as error:
-                self._log.warning("notice.feed.stale", reason=error.reason_name)
+                self._log.warning("versions not read", reason=error.reason_name)
             await asyncio.sleep(POLL_SECONDS)
 
     async def refresh(self) -> None:
-        """Reads the versions if anything changed, and wakes the followers. Raises IdvError when the database is away."""
+        """Reads the versions if anything changed, and wakes the followers; IdvError without database."""
         revision = await self._versions.revision()
         if revision == self._revision:
             return
@@ -55,7 +56,8 @@ class TermsFeed:
         seen = -1
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: self._revision != seen)
+                while self._revision == seen:
+                    await self._changed.wait()
                 seen, shelf = self._revision, self._known()
             yield shelf
 

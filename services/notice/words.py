@@ -72,7 +72,7 @@ ENGLISH = Words(
     formats="Also as",
     digest="SHA-256 of terms and texts",
     missing_title="No notice is in force",
-    missing_text="No version of the privacy notice is in force yet. The service collects nothing until one is.",
+    missing_text="No version of the privacy notice is in force. The service collects nothing until one is.",
     sources={"customer": "Customer", "sdk": "SDK"},
     categories={
         "device.hardware": "Device hardware and system",

@@ -209,7 +209,7 @@ class Notice(_message.Message):
 
     @_builtins.property
     def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoticeText]:
-        """Its texts."""
+        """Its texts. Left out of lists."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

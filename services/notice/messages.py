@@ -1,0 +1,104 @@
+"""Versions and reviews as messages of the contract."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from idv.notice.v1 import notice_pb2
+from idv.types.v1 import processing_pb2
+
+from services.notice import lifecycle
+from services.notice.content import Version
+from services.notice.lifecycle import Life
+from services.notice.text import Text
+from services.notice.versions import Review, Shelf
+
+
+def instant(stamp: Timestamp) -> datetime:
+    """A timestamp as an aware datetime in UTC."""
+    return stamp.ToDatetime(tzinfo=UTC)
+
+
+def stamp(moment: datetime | None) -> Timestamp | None:
+    """An instant as a timestamp; None stays unset."""
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def notice(version: Version, shelf: Shelf, texts: tuple[Text, ...] = ()) -> notice_pb2.Notice:
+    """A version as it stands at the shelf's instant."""
+    life = version.life
+    return notice_pb2.Notice(
+        name=f"notices/{version.number}",
+        version=version.number,
+        state=notice_pb2.NoticeState.Value(f"NOTICE_STATE_{shelf.state(version).name}"),
+        terms=terms(version),
+        texts=[notice_pb2.NoticeText(language=t.language, title=t.title, markdown=t.markdown) for t in texts],
+        create_time=stamp(life.create_time),
+        announce_time=stamp(life.announce_time),
+        effective_time=stamp(life.effective_time),
+        in_force_time=stamp(life.start),
+        superseded_time=stamp(_end(life, shelf)),
+        material=bool(version.material),
+        digest=version.digest,
+    )
+
+
+def terms(version: Version) -> notice_pb2.Terms:
+    """The terms of a version."""
+    content = version.terms
+    return notice_pb2.Terms(
+        version=version.number,
+        retention_days=content.retention_days,
+        purposes=[processing_pb2.Purpose.Value(f"PURPOSE_{name.upper()}") for name in content.purposes],
+        items=[
+            notice_pb2.TermsItem(
+                code=item.code,
+                optional=item.optional,
+                sources=[processing_pb2.Source.Value(f"SOURCE_{name.upper()}") for name in item.sources],
+            )
+            for item in content.items
+        ],
+        recipients=content.recipients,
+        regions=content.regions,
+        rights=content.rights,
+    )
+
+
+def terms_update(shelf: Shelf, now: datetime) -> notice_pb2.WatchTermsResponse:
+    """All announced versions for those who follow them; the withdrawn are gone."""
+    return notice_pb2.WatchTermsResponse(
+        intervals=[
+            notice_pb2.TermsInterval(
+                terms=terms(version),
+                in_force_time=stamp(version.life.start),
+                announce_time=stamp(version.life.announce_time),
+                digest=version.digest,
+                effective_time=stamp(version.life.effective_time),
+            )
+            for version in shelf.versions
+            if version.life.announce_time and not version.life.withdraw_time
+        ],
+        as_of_time=stamp(now),
+    )
+
+
+def review(result: Review) -> notice_pb2.ReviewNoticeResponse:
+    """A review; each refusal as a sentence with its remedy."""
+    return notice_pb2.ReviewNoticeResponse(
+        changes=[
+            notice_pb2.TermsChange(clause=change.clause, reason=change.reason, material=change.material)
+            for change in result.changes
+        ],
+        material=result.material,
+        refusals=[f"{error.message}: {error.remedy}" for error in result.refusals],
+    )
+
+
+def _end(life: Life, shelf: Shelf) -> datetime | None:
+    terms_of_force = lifecycle.terms_of_force(shelf.lives)
+    return next((term.end for term in terms_of_force if term.number == life.number), None)

@@ -1,0 +1,69 @@
+"""The web server of the public pages, inside the service's process and on its own port."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.runtime.logs import Log
+
+_KEEP_ALIVE_SECONDS = 15
+_MAX_CONCURRENT = 1000
+_DRAIN_SECONDS = 5
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signals: the service's process has one way to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class PageServer:
+    """Serves an application over plain HTTP; `address` is where. `async with` starts and stops it.
+
+    Neither requests nor the addresses they come from are logged. Raises OSError when the port is taken.
+    """
+
+    def __init__(self, application: ASGIApp, address: str, log: Log) -> None:
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, int(port)), family=family)
+        bound = self._socket.getsockname()[1]
+        self.address = f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
+        self._log = log
+        self._server = _Server(
+            uvicorn.Config(
+                application,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+                limit_concurrency=_MAX_CONCURRENT,
+            )
+        )
+        self._running: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._log.info("public page served", address=self.address)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        if self._running is not None:
+            await self._running

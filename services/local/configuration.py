@@ -35,6 +35,15 @@ class Addresses:
     mtls: str
     health: str
 
+    @classmethod
+    def of(cls, service: str, ports: PortBook) -> Addresses:
+        """The ports that the book names for `service`."""
+        return cls(
+            tls=None if service in WITHOUT_TOKENS else ports.address(f"{service}.tls"),
+            mtls=ports.address(f"{service}.mtls"),
+            health=ports.address(f"{service}.health"),
+        )
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -50,11 +59,7 @@ class Parts:
 
     def addresses(self, service: str) -> Addresses:
         """Where `service` listens."""
-        return Addresses(
-            tls=None if service in WITHOUT_TOKENS else self.ports.address(f"{service}.tls"),
-            mtls=self.ports.address(f"{service}.mtls"),
-            health=self.ports.address(f"{service}.health"),
-        )
+        return Addresses.of(service, self.ports)
 
 
 def write_settings(parts: Parts) -> None:
@@ -105,7 +110,7 @@ def _storage(parts: Parts) -> dict[str, Any]:
 
 
 def _notice(parts: Parts) -> dict[str, Any]:
-    return {"listen_page": parts.ports.address(PAGE), "mail": {"server": parts.mail.address}}
+    return {"listen_page": parts.ports.address(PAGE)}
 
 
 def _ingest(parts: Parts) -> dict[str, Any]:

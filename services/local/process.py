@@ -62,7 +62,7 @@ class Process:
         """Whether the program was started and has not ended."""
         return self._child is not None and self._child.returncode is None
 
-    async def start(self, pass_fds: Sequence[int] = ()) -> None:
+    async def start(self, pass_fds: Sequence[int] = (), *, stdin: int = asyncio.subprocess.DEVNULL) -> None:
         """Start the program. File descriptors in `pass_fds` stay open in it under their numbers."""
         options = ["--parent", str(os.getpid()), "--death-signal", self._death_signal.name]
         if self._unprivileged:
@@ -70,7 +70,7 @@ class Process:
         with self.log.open("ab") as output:
             self._child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", _LAUNCHER, *options, "--", *self.argv),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=output,
                 cwd=self._cwd,

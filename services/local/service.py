@@ -24,8 +24,7 @@ _EAGER = [(f"grpc.{name}_reconnect_backoff_ms", 100) for name in ("initial", "mi
 
 
 class ServiceProcess:
-    """`python -m services serve NAME --config FILE`, in the stack's directory and without its own IDV_
-    variables.
+    """`python -m services serve NAME --config FILE` in the stack's directory, without our IDV_ variables.
 
     Args:
         name: the service.
@@ -37,8 +36,10 @@ class ServiceProcess:
         self.name = name
         self.health = health
         self._record = layout.pid(name)
+        self._gate: int | None = None
+        serve = ["serve", name, "--config", str(layout.config(name))]
         self._process = Process(
-            [sys.executable, "-m", "services", "serve", name, "--config", str(layout.config(name))],
+            [sys.executable, "-m", "services.local.early", name, *serve],
             log=layout.log(name),
             cwd=layout.root,
             env=_environment(layout.temporary),
@@ -49,15 +50,25 @@ class ServiceProcess:
         """Process id while it runs."""
         return self._process.pid if self._process.running else None
 
+    async def prepare(self) -> None:
+        """Start the process up to where it needs its settings and the servers; `start` lets it go on."""
+        await end_recorded(self._record)
+        waiting, self._gate = os.pipe()
+        try:
+            await self._process.start(stdin=waiting)
+        finally:
+            os.close(waiting)
+        record(self._record, self._process.pid)
+
     async def start(self) -> None:
         """Start it and return when it reports SERVING.
 
         Raises:
             LocalError: it ended, or did not report so within a minute; the message quotes the end of its log.
         """
-        await end_recorded(self._record)
-        await self._process.start()
-        record(self._record, self._process.pid)
+        if self._gate is None:
+            await self.prepare()
+        self._open_gate()
         ended = asyncio.create_task(self._process.wait())
         serving = asyncio.create_task(_serving(self.health))
         try:
@@ -77,15 +88,22 @@ class ServiceProcess:
     async def stop(self) -> None:
         """SIGTERM: it drains, answers what it has begun, and ends."""
         await self._process.stop(signal.SIGTERM, grace_seconds=_STOP_SECONDS)
+        self._open_gate()
         forget(self._record)
 
     async def kill(self) -> None:
         """kill -9, as a crash would."""
         await self._process.kill()
+        self._open_gate()
 
     async def wait(self) -> int:
         """Wait until it ends, for whatever reason, and return its exit code."""
         return await self._process.wait()
+
+    def _open_gate(self) -> None:
+        if self._gate is not None:
+            os.close(self._gate)
+            self._gate = None
 
 
 async def _serving(address: str) -> None:

@@ -203,23 +203,28 @@ class LocalStack:
         servers = self._servers = startup.Servers.of(self.layout, ports)
         postgres = self._supervise("postgres", servers.postgres, servers.postgres.port)
         objects = self._supervise("objects", servers.objects, servers.objects.ports.s3)
-        self._parts = await startup.bring_up(
-            self.layout, ports, servers, postgres=postgres, objects=objects, customers=self.customers
-        )
-        configuration.write_settings(self._parts)
-        await self._start_services(self._parts)
-
-    async def _start_services(self, parts: Parts) -> None:
-        """All at once: each waits by itself for what it calls, and importing is most of the time."""
+        services = [self._service(name, Addresses.of(name, ports)) for name in SERVICES]
         async with asyncio.TaskGroup() as group:
-            for service in SERVICES:
-                addresses = parts.addresses(service)
-                process = ServiceProcess(service, self.layout, addresses.health)
-                port = int((addresses.tls or addresses.mtls).rpartition(":")[2])
-                group.create_task(self._supervise(service, process, port).start())
+            for service in services:
+                group.create_task(service.prepare())
+            up = startup.bring_up(
+                self.layout, ports, servers, postgres=postgres, objects=objects, customers=self.customers
+            )
+            parts = group.create_task(up)
+        self._parts = parts.result()
+        configuration.write_settings(self._parts)
+        # All at once: each waits by itself for what it calls.
+        async with asyncio.TaskGroup() as group:
+            for name in SERVICES:
+                group.create_task(self.processes[name].start())
         if self._announce_notice:
             async with self.channel("notice", identity="service:officer") as officer:
                 await announce_first_notice(officer)
+
+    def _service(self, name: str, addresses: Addresses) -> ServiceProcess:
+        process = ServiceProcess(name, self.layout, addresses.health)
+        self._supervise(name, process, int((addresses.tls or addresses.mtls).rpartition(":")[2]))
+        return process
 
     def _supervise(self, name: str, component: Component, port: int) -> Supervised:
         self.processes[name] = Supervised(name, component, f"{LOOPBACK}:{port}", self._changed)

@@ -63,8 +63,9 @@ class Term:
 def terms_of_force(lives: Iterable[Life]) -> tuple[Term, ...]:
     """Every version that is, was or will be in force, in the order of time, each until the next."""
     starts = sorted((start, life.number) for life in lives if (start := life.start) is not None)
-    ends = [start for start, _ in starts[1:]] + [None]
-    return tuple(Term(number, start, end) for (start, number), end in zip(starts, ends, strict=True))
+    ends = [*(start for start, _ in starts[1:]), None]
+    # One end more than starts where no version has a start: that one belongs to none.
+    return tuple(Term(number, start, end) for (start, number), end in zip(starts, ends, strict=False))
 
 
 def in_force(lives: Iterable[Life], instant: datetime) -> int | None:

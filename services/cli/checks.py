@@ -204,7 +204,10 @@ CHECKS: Mapping[str, Callable[[Suite], AsyncIterator[Found]]] = {
 
 
 async def examine(suite: Suite, names: Sequence[str]) -> list[Finding]:
-    """Runs the checks of these names. What a check cannot reach is a finding too. Raises a usage error for another name."""
+    """Runs the checks of these names.
+
+    What a check cannot reach is a finding too. Raises a usage error for another name.
+    """
     unknown = set(names) - CHECKS.keys()
     if unknown:
         raise usage(f"there is no check {min(unknown)!r}", f"use some of {', '.join(CHECKS)}", field="--only")

@@ -1,4 +1,4 @@
-"""Calls to a running suite: over TLS with a Customer's token, or over mutual TLS with a service's certificate."""
+"""Calls to a running suite, with a Customer's token or with a service's certificate."""
 
 from __future__ import annotations
 

@@ -76,7 +76,9 @@ def group(summary: str) -> typer.Typer:
 def command(
     app: typer.Typer, name: str, examples: Sequence[Example]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Registers a function, plain or a coroutine's, as a command. Every failure of it ends in one sentence and an exit code.
+    """Registers a function, plain or a coroutine's, as a command.
+
+    Every failure of it ends in one sentence and an exit code.
 
     A function that takes `as_json` gets its failures printed as JSON too.
     """

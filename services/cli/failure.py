@@ -51,7 +51,7 @@ def exit_code(error: IdvError) -> ExitCode:
 
 
 _REMEDIES = {
-    Reason.ERROR_REASON_UNAVAILABLE: "check with `idv doctor` whether the suite runs and the ready file is its own",
+    Reason.ERROR_REASON_UNAVAILABLE: "check with `idv doctor` whether the suite runs",
     Reason.ERROR_REASON_UNAUTHENTICATED: "act as somebody known here, with --as",
     Reason.ERROR_REASON_PERMISSION_DENIED: "act as somebody who may, with --as",
     Reason.ERROR_REASON_DEADLINE_EXCEEDED: "try again; a repeated request id changes nothing",
@@ -70,7 +70,10 @@ def sentence(message: str, remedy: str | None) -> str:
 
 @contextmanager
 def reported(*, as_json: bool) -> Iterator[None]:
-    """Turns every expected failure inside into its sentence and `typer.Exit`. What nobody foresaw passes through."""
+    """Turns every expected failure inside into its sentence and `typer.Exit`.
+
+    What nobody foresaw passes through.
+    """
     try:
         yield
     except IdvError as error:

@@ -121,7 +121,10 @@ async def verify(
     connect: Connect = READY_FILE,
     as_json: Json = False,
 ) -> None:
-    """Verify that the log of an earlier checkpoint is the beginning of today's. Exit code 4 when it is not."""
+    """Verify that the log of an earlier checkpoint is the beginning of today's.
+
+    Exit code 4 when it is not.
+    """
     async with Suite(Ready.read(connect)) as suite:
         key = suite.ready.log_public_key
         old, new = opened(earlier.read_text(), key), opened((await newest(suite)).note, key)

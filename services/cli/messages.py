@@ -14,7 +14,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 def plain(message: Message) -> dict[str, Any]:
     """Every field that is set or has no presence, under its name in the contract.
 
-    Times become RFC 3339 text, bytes hexadecimal, enum values their names without the enum's prefix, in small letters.
+    Times become RFC 3339 text, bytes hexadecimal, enum values their names without the enum's prefix, in
+    small letters.
     """
     values: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
@@ -48,7 +49,9 @@ def shown_time(time: Timestamp) -> str:
 
 
 def name_of(enum: EnumDescriptor, number: int) -> str:
-    """An enum value's name without the enum's prefix, in small letters; its number when this release does not know it."""
+    """An enum value's name without the enum's prefix, in small letters; its number when this release does
+    not know it.
+    """
     value = enum.values_by_number.get(number)
     if value is None:
         return str(number)

@@ -131,7 +131,9 @@ def _away(service: Schema, error: OSError) -> Exception:
 
 
 def _logins(service: Schema, folder: Path | None) -> Logins:
-    """The service's own settings, of which only the database counts here; the environment wins over the file."""
+    """The service's own settings, of which only the database counts here; the environment wins over the
+    file.
+    """
     settings = _database(service, folder)
     owner, runtime = (
         os.environ.get(f"IDV_{service.upper()}_DATABASE__{name.upper()}") or settings.get(name)

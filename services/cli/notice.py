@@ -53,8 +53,9 @@ def check(folder: Folder, as_json: Json = False) -> None:
         "retention_days": draft.terms.retention_days,
         "languages": list(languages),
     }
+    optional = sum(item.optional for item in draft.terms.items)
     facts = {
-        "items": f"{len(draft.terms.items)}, {sum(item.optional for item in draft.terms.items)} of them optional",
+        "items": f"{len(draft.terms.items)}, {optional} of them optional",
         "kept": f"{draft.terms.retention_days} days",
         "languages": ", ".join(languages),
     }
@@ -83,7 +84,7 @@ async def draft(
 async def review(
     number: Number, connect: Connect = READY_FILE, identity: As = None, as_json: Json = False
 ) -> None:
-    """Compare a draft with the version before: every change, what is material and why, what would be refused."""
+    """Compare a draft with the version before: what changes, what is material, what would be refused."""
     async with Suite(Ready.read(connect)) as suite:
         request = notice_pb2.ReviewNoticeRequest(name=f"notices/{number}")
         answer = await _officer(suite, identity).ReviewNotice(request, timeout=CALL_SECONDS)
@@ -159,8 +160,14 @@ async def terms(
     Output(as_json).answer(plain(notice.terms), facts_table(notice_facts(notice)), terms_table(notice.terms))
 
 
-@command(app, "list", [("Every announced version", "idv notice list"),
-                       ("Drafts and withdrawn ones too", "idv notice list --as service:officer")])  # fmt: skip
+@command(
+    app,
+    "list",
+    [
+        ("Every announced version", "idv notice list"),
+        ("Drafts and withdrawn ones too", "idv notice list --as service:officer"),
+    ],
+)
 async def list_notices(connect: Connect = READY_FILE, identity: As = None, as_json: Json = False) -> None:
     """List versions, the newest first."""
     async with Suite(Ready.read(connect)) as suite:

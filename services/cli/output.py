@@ -1,4 +1,4 @@
-"""What a command prints: tables and facts for people, the same as JSON for programs, progress on standard error."""
+"""What a command prints: tables for people, the same as JSON for programs, progress on standard error."""
 
 from __future__ import annotations
 

@@ -18,9 +18,7 @@ from services.cli.failure import usage
 from services.cli.messages import flat
 from services.cli.output import Output, facts_table
 
-app = group(
-    "Verify a deletion's receipt offline: no network, no account, nothing but the file and the log's public key."
-)
+app = group("Verify a deletion's receipt offline, with nothing but the file and the log's public key.")
 
 ReceiptFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="The receipt file; `-` reads standard input.")
@@ -31,9 +29,9 @@ _REMEDIES = {
     receipts.ReceiptFault.MALFORMED: "use the file exactly as it was issued",
     receipts.ReceiptFault.OPENING_MISSING: "give the opening that came with the first answer, with --opening",
     receipts.ReceiptFault.ENTRY_ALTERED: "get the receipt again from the service",
-    receipts.ReceiptFault.PROOF_WRONG: "get the receipt again from the service, and compare checkpoints if it persists",
+    receipts.ReceiptFault.PROOF_WRONG: "get the receipt again, and compare checkpoints if it persists",
     receipts.ReceiptFault.CHECKPOINT_ALTERED: "get the receipt again from the service",
-    receipts.ReceiptFault.WRONG_KEY: "take the log's public key from a place you trust, and give it with --key",
+    receipts.ReceiptFault.WRONG_KEY: "take the log's public key from a place you trust",
     receipts.ReceiptFault.OTHER_LOG: "give the public key of the log that issued the receipt",
 }
 
@@ -78,7 +76,10 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check that the log with this key holds the deletion that the receipt speaks of. Exit code 1 when it does not."""
+    """Check that the log with this key holds the deletion that the receipt speaks of.
+
+    Exit code 1 when it does not.
+    """
     keys = _key_text(key, key_file)
     given = _opening_of(opening) if opening else None
     proven = _verified(_read(file), keys, given)

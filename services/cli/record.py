@@ -1,4 +1,7 @@
-"""`idv record`: lists, describes and reads records. Every reading names a purpose and is listed to the Customer."""
+"""`idv record`: lists, describes and reads records.
+
+Every reading names a purpose and is listed to the Customer.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,7 @@ async def get(
     [
         ("For verification, into a file", "idv record read NAME --purpose verification --output face.jpg"),
         ("For troubleshooting: who reads, and for which ticket",
-         "idv record read NAME --as service:support --purpose troubleshooting --person staff-7 --ticket T-1042"),
+         "idv record read NAME --as service:support --purpose troubleshooting --person s-7 --ticket T-42"),
     ],
 )  # fmt: skip
 async def read(

@@ -1,4 +1,4 @@
-"""`idv session`: opens a session for one end user under the Customer's attestation, and describes sessions."""
+"""`idv session`: opens a session for one end user under a Customer's attestation; describes sessions."""
 
 from __future__ import annotations
 

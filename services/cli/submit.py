@@ -81,7 +81,10 @@ async def submit(
     identity: As = None,
     as_json: Json = False,
 ) -> None:
-    """Send the items of one file; every record reported is durable. Default caller: the SDK, by the upload token."""
+    """Send the items of one file; every record reported is durable.
+
+    Default caller: the SDK, by the upload token.
+    """
     if example:
         print(EXAMPLE, end="")
         return
@@ -107,7 +110,10 @@ async def submit(
 
 
 def parse(text: str) -> data_pb2.ItemSet:
-    """The items in a JSON or YAML text. Raises a usage error that names the field at fault, never its value."""
+    """The items in a JSON or YAML text.
+
+    Raises a usage error that names the field at fault, never its value.
+    """
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError:

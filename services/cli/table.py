@@ -1,4 +1,7 @@
-"""The table of commands. A command's module is imported when it is called, so that `idv --help` stays quick."""
+"""The table of commands.
+
+A command's module is imported when it is called, so that `idv --help` stays quick.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ _RUN, _DATA, _PROOF, _CARE = "Run it", "Data in and out", "Notice and proof", "L
 
 
 class Entry(NamedTuple):
-    """One command: its name, its module in this package (which holds `app`), its summary, its panel in the help."""
+    """One command: its name, its module in this package (which holds `app`), its summary, its panel in the
+    help.
+    """
 
     name: str
     module: str
@@ -70,7 +75,7 @@ def root_command() -> TyperGroup:
     codes = "  ".join(f"[cyan]{code.value}[/] {meaning}" for code, meaning in EXIT_CODES.items())
     return TyperGroup(
         name="idv",
-        help="The ID Verification privacy suite: data in under a notice, sealed, read for a purpose, deleted, proven.",
+        help="The ID Verification privacy suite: its services, its data, its notice and its proofs.",
         epilog=f"{epilog(_EXAMPLES)}\n\n[bold]Exit codes[/]\n{codes}",
         commands={entry.name: Deferred(entry) for entry in COMMANDS},
         rich_markup_mode="rich",

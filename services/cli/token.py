@@ -1,4 +1,6 @@
-"""`idv token`: development tokens of a local stack, as a Customer's identity provider and ingest would issue them."""
+"""`idv token`: development tokens of a local stack, as a Customer's identity provider and ingest would issue
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,7 @@ from services.cli.output import Output
 from services.local.ready import Ready
 from services.local.tokens import SCOPES
 
-app = group(
-    "Development tokens of a stack started with `idv up`: what a Customer's identity provider, or ingest, gives."
-)
+app = group("Development tokens of a stack started with `idv up`.")
 
 
 @command(
@@ -70,7 +70,9 @@ async def upload(
     identity: As = None,
     as_json: Json = False,
 ) -> None:
-    """Make a session's upload token again, with the key of the local stack's ingest; it ends when the session closes."""
+    """Make a session's upload token again, with the key of the local stack's ingest; it ends when the
+    session closes.
+    """
     ready = Ready.read(connect)
     async with Suite(ready) as suite:
         request = ingest_pb2.GetSessionRequest(name=session)

@@ -46,5 +46,8 @@ async def up(
         typer.Option("--customer", help=f"Id of a Customer. Default: {' and '.join(CUSTOMERS)}."),
     ] = None,
 ) -> None:
-    """Start PostgreSQL, an object store, a mail sink and the four services on loopback. Ctrl-C stops everything."""
+    """Start PostgreSQL, an object store, a mail sink and the four services on loopback.
+
+    Ctrl-C stops everything.
+    """
     await run_until_told_to_stop(directory, ready_file=ready_file, customers=customer or CUSTOMERS)

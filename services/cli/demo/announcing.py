@@ -46,8 +46,8 @@ async def announced(stage: Stage) -> str:
     items = notice.terms.items
     optional = sum(item.optional for item in items)
     return (
-        f"version {notice.version}: {len(items)} items ({optional} optional), {notice.terms.retention_days} days, "
-        f"in force {shown_time(notice.in_force_time)}"
+        f"version {notice.version}: {len(items)} items ({optional} optional), "
+        f"{notice.terms.retention_days} days, in force {shown_time(notice.in_force_time)}"
     )
 
 

@@ -1,4 +1,7 @@
-"""Who takes part, and what is collected of them. Nobody here exists; what is planted must not be found anywhere later."""
+"""Who takes part, and what is collected of them.
+
+Nobody here exists; what is planted must not be found anywhere later.
+"""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _uploads(stage: Stage) -> list[tuple[str, Specimen, data_pb2.FaceImage | dat
 
 CHAPTER = Chapter(
     "Two Customers collect, at their own request",
-    "Data enters only under a Customer's attestation that its end user authorised it, and only through a session. "
+    "Data enters only through a session, under a Customer's attestation that its end user authorised it. "
     "Pictures carry a planted GPS position.",
     (
         Step("P1", "Sessions open under the Customers' attestations", sessions),

@@ -1,4 +1,6 @@
-"""`idv demo`: starts fresh real services, plays the chapters, and ends with what was promised and what was shown."""
+"""`idv demo`: starts fresh real services, plays the chapters, and ends with what was promised and what was
+shown.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,10 @@ async def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Play the whole story on real servers that are started for it. Exit code 4 when anything is not as promised."""
+    """Play the whole story on real servers that are started for it.
+
+    Exit code 4 when anything is not as promised.
+    """
     started = time.monotonic()
     console = Console(file=sys.stderr if as_json else sys.stdout, width=_width(), highlight=False)
     narration = Narration(console)

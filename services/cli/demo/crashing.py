@@ -53,12 +53,13 @@ async def server_killed(stage: Stage) -> str:
 
 
 async def nothing_readable(stage: Stage) -> str:
-    """No text of any end user lies readable in any file: logs, spans, metrics, database, WAL, objects, mail, file names."""
+    """No end user's text lies readable in logs, spans, metrics, database, objects, mail or file names."""
     texts = [person.canary for person in stage.people.values()]
     hits, files, searched = await asyncio.to_thread(stage.probes.files_with, texts)
     promised(not hits, f"found in {', '.join(sorted({path.name for path in hits}))}")
     control, _, _ = await asyncio.to_thread(stage.probes.files_with, ["customers/acme"])
-    return f"{len(texts)} planted texts, 0 hits in {files} files, {size(searched)} ({len(control)} name a Customer)"
+    found = f"0 hits in {files} files, {size(searched)}"
+    return f"{len(texts)} planted texts: {found} (in {len(control)} a Customer's id)"
 
 
 async def _read_once_back(stage: Stage) -> bytes:
@@ -74,7 +75,7 @@ async def _read_once_back(stage: Stage) -> bytes:
 
 CHAPTER = Chapter(
     "Nothing acknowledged is lost, nothing leaks",
-    "Processes are killed amid their work. Then every file of the whole stack is searched for what the end users sent.",
+    "Processes are killed amid their work. Then every file of the stack is searched for what end users sent.",
     (
         Step("P10", "kill -9 of storage amid submissions", killed),
         Step("P10", "kill -9 of PostgreSQL", server_killed),

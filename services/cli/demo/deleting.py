@@ -139,8 +139,7 @@ def _session(stage: Stage) -> UUID:
 
 CHAPTER = Chapter(
     "Deleted on request, and proven",
-    "acme deletes person A. Nothing of A reads from the instant of the answer on, and the receipt proves offline "
-    "what was promised.",
+    "acme deletes person A. Nothing of A can be read from the answer on, and the receipt proves it offline.",
     (
         Step("P4", "Before: rows and objects are there", before),
         Step("P4", "acme deletes everything of person A", deleted),

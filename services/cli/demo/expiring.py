@@ -1,4 +1,7 @@
-"""Chapter: thirty days pass. Readable a second before, unreadable at the second, then undecryptable, then gone."""
+"""Chapter: thirty days pass.
+
+Readable a second before, unreadable at the second, then undecryptable, then gone.
+"""
 
 from __future__ import annotations
 
@@ -179,8 +182,8 @@ def _span(span: timedelta) -> str:
 
 CHAPTER = Chapter(
     "Thirty days, never longer",
-    "The clock of the whole suite is moved; TLS keeps real time. A backup of one record is taken along, to see whether "
-    "it can be opened afterwards.",
+    "The clock of the whole suite is moved; TLS keeps real time. A backup of one record is taken along, "
+    "to see whether it opens afterwards.",
     (
         Step("P3", "One second before 30 days: readable", a_second_before),
         Step("P3", "A backup taken now can be opened", copied),

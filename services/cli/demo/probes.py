@@ -1,4 +1,4 @@
-"""Looks behind the services: into PostgreSQL, the object store, the key slot file, and every file of the stack."""
+"""Looks behind the services: PostgreSQL, the object store, the key slot file, every file of the stack."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _VERSION_BYTES = 8
 
 @dataclass(frozen=True)
 class Backup:
-    """A copy of everything of one record that PostgreSQL holds, as a backup would have it: row and sealed root key."""
+    """A copy of what PostgreSQL holds of one record, as a backup has it: its row and its sealed root key."""
 
     record: processing_pb2.Record
     ciphertext: bytes
@@ -52,7 +52,10 @@ class Backup:
         return key_name(self.epoch)
 
     async def open(self, authority: KeyAuthority, deployment: str) -> bytes:
-        """The plain body, opened from the copies alone, as whoever stole them and the key would. Raises KeyDestroyedError."""
+        """The plain body, opened from the copies alone, as whoever stole them and the key would.
+
+        Raises KeyDestroyedError.
+        """
         customer, session, record = self._ids
         root = await authority.open(self.key_name, self.root_version, self.sealed_root)
         keys = derive(root, KIND, customer, session, record)

@@ -21,7 +21,7 @@ _VISIBLE = ("A jpeg", "A png", "B jpeg", "B png", "B pdf", "C jpeg", "C png")
 
 
 async def for_verification(stage: Stage) -> str:
-    """The verification engine reads every picture: the bytes that were stored, decodable, without the planted marks."""
+    """Every picture reads as it was stored: it decodes, and the planted marks are gone."""
     total = 0
     for name in _VISIBLE:
         body = await read(stage, stage.records[name])
@@ -54,7 +54,9 @@ async def nobody_named(stage: Stage) -> str:
 
 
 async def listed(stage: Stage) -> str:
-    """The Customer sees every reading of its data, with person and ticket where troubleshooting; another sees none of it."""
+    """The Customer sees every reading of its data, with person and ticket where troubleshooting; another
+    sees none of it.
+    """
     troubleshooting = processing_pb2.PURPOSE_TROUBLESHOOTING
     await read(stage, stage.records["A log"], SUPPORT, troubleshooting, "staff-7", "T-1042")
     own, others = await _accesses(stage, ACME), await _accesses(stage, GLOBEX)

@@ -1,4 +1,6 @@
-"""Chapter: what was not disclosed, asked for, attested or allowed does not enter, and nothing is half-stored."""
+"""Chapter: what was not disclosed, asked for, attested or allowed does not enter, and nothing is half-
+stored.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,7 @@ async def nothing_half_stored(stage: Stage) -> str:
 
 CHAPTER = Chapter(
     "What was not promised does not enter",
-    "Each refusal is a typed error that names the field, the reason and the remedy. Programs branch on the reason.",
+    "Each refusal is a typed error that names field, reason and remedy. Programs branch on the reason.",
     (
         Step("P2", "An IMEI, slipped in by a newer client", undisclosed_item),
         Step("P2", "An optional item nobody asked for", optional_item),

@@ -1,4 +1,4 @@
-"""What the chapters of the demonstration share: the running stack, who takes part, and what was shown so far."""
+"""What the chapters share: the running stack, who takes part, and what was shown so far."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LOOK_AGAIN_SECONDS = 0.1
 
 
 class Shown(NamedTuple):
-    """One step, done: the promise it is about, what it showed, whether it was as promised, and the evidence."""
+    """One step, done: its promise, what it showed, whether it was as promised, and the evidence."""
 
     promise: str
     step: str
@@ -74,7 +74,9 @@ class Stage:
 
 
 Act = Callable[[Stage], Awaitable[str]]
-"""Shows one thing on the real services and returns the evidence; raises NotAsPromisedError when it is not so."""
+"""Shows one thing on the real services and returns the evidence; raises NotAsPromisedError when it is not
+so.
+"""
 
 
 class Step(NamedTuple):
@@ -121,7 +123,9 @@ def promised(condition: bool, otherwise: str) -> None:
 
 
 async def eventually(look: Callable[[], Awaitable[_T | None]], otherwise: str) -> _T:
-    """What `look` finds once a periodic job has done its work; NotAsPromisedError with `otherwise` if it never does."""
+    """What `look` finds once a periodic job has done its work; NotAsPromisedError with `otherwise` if it
+    never does.
+    """
     end = time.monotonic() + EVENTUALLY_SECONDS
     while (found := await look()) is None:
         if time.monotonic() > end:

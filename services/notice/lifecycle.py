@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from enum import Enum, auto
-from itertools import zip_longest
 
 
 class State(Enum):

@@ -98,7 +98,9 @@ class Submissions:
             category = self._admit(message, path, grant, terms)
             self._check_times(message, path, received)
             header = record_header(grant, terms, request_id, category, receive_time, ITEMS_MEDIA_TYPE)
-            writes.append(storage_pb2.RecordWrite(header=header, body=message.SerializeToString()))
+            writes.append(
+                storage_pb2.RecordWrite(header=header, body=message.SerializeToString(deterministic=True))
+            )
         return writes
 
     def _admit(self, message: Message, path: str, grant: Grant, terms: Terms) -> str:

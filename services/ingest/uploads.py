@@ -111,7 +111,7 @@ class Uploads:
             category,
             timestamp(received),
             header.media_type,
-            matter.SerializeToString(),
+            matter.SerializeToString(deterministic=True),
         )
 
     def _check_size(self, header: ingest_pb2.MediaHeader) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,6 +178,18 @@ def pdf(image: Image.Image, mark: str = MARK, *, pages: int = 1) -> Specimen:
     out = io.BytesIO()
     writer.write(out)
     return Specimen("application/pdf", out.getvalue())
+
+
+def png_bomb(width: int, height: int) -> bytes:
+    """A PNG of a few kilobytes whose header declares `width` by `height` pixels and whose stream has some."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + kind + data + check
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 2, 0, 0, 0))
+    pixels = zlib.compress(bytes(1 << 20), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def _entries(values: dict[str, Any]) -> DictionaryObject:

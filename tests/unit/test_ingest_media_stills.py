@@ -137,15 +137,11 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png_bomb(width: int, height: int) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(bytes(1 << 20), 9))
-    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
-
-
 def test_a_decompression_bomb_is_refused_before_it_expands() -> None:
-    assert refused(png_bomb(30_000, 30_000), check.PNG).reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
-    more_than_declared = refused(png_bomb(10, 10), check.PNG)
+    assert (
+        refused(specimens.png_bomb(30_000, 30_000), check.PNG).reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
+    )
+    more_than_declared = refused(specimens.png_bomb(10, 10), check.PNG)
     assert more_than_declared.reason == errors.ERROR_REASON_MEDIA_UNDECODABLE
 
 

@@ -120,6 +120,9 @@ def options(retried: Sequence[str], server_name: str | None = None) -> list[tupl
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.http2.bdp_probe", 0),  # probing inflates the window of every stalled stream
+        # A server that restarts is found again within two seconds, not within gRPC's two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 10_000),
     ]

@@ -76,7 +76,9 @@ def check_caller(caller: Caller, rule: AccessRule) -> None:
         )
     if not _allowed(caller, rule):
         raise IdvError(
-            Reason.ERROR_REASON_PERMISSION_DENIED, f"a caller of this kind may not call {rule.method}"
+            Reason.ERROR_REASON_PERMISSION_DENIED,
+            f"a caller of this kind may not call {rule.method}",
+            remedy="use a credential that the access rule of the method names",
         )
     if caller.kind is CallerKind.CUSTOMER and rule.scope and not caller.holds(rule.scope):
         raise IdvError(
@@ -110,12 +112,14 @@ def _check_tenant(caller: Caller, value: Any, field_path: str) -> None:
                 Reason.ERROR_REASON_WRONG_TENANT,
                 f"{field_path} belongs to another Customer",
                 field=field_path,
+                remedy="name only resources of the calling Customer",
             )
         if caller.kind is CallerKind.SESSION and session is not None and session != caller.session:
             raise IdvError(
                 Reason.ERROR_REASON_WRONG_SESSION,
                 f"{field_path} belongs to another session than the upload token",
                 field=field_path,
+                remedy="send the token that was made with the session",
             )
 
 

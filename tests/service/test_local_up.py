@@ -1,0 +1,159 @@
+"""`idv up` from outside, over the life of one directory: start, stop, start again, kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from idv import channel
+from idv.channel import Credentials
+from idv.notice.v1 import notice_pb2
+from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
+
+from services.local.leftovers import start_time
+from services.local.ports import is_free
+from services.local.ready import Ready
+from tests.waiting import until
+
+
+@dataclass
+class Life:
+    """What was seen over two starts of one directory."""
+
+    directory: Path
+    ready_file: Path
+    first: Ready
+    second: Ready
+    first_notice: notice_pb2.Notice
+    second_notice: notice_pb2.Notice
+    refused_code: int
+    refused_output: str
+    stopped_code: int
+    left_by_stop: list[str]
+    left_by_kill: list[str]
+    ready_file_after_stop: bool
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """Starts, refuses a second start, stops by SIGTERM, starts again, and is killed."""
+    folder = tmp_path_factory.mktemp("up")
+    directory, ready_file = folder / "stack", folder / "ready.json"
+    supervisor, first = await _up(directory, ready_file)
+    first_notice = await _notice(first)
+    second_up = await _start(directory, folder / "other.json")
+    refused_output = (await second_up.communicate())[0].decode()
+    supervisor.send_signal(signal.SIGTERM)
+    stopped_code = await supervisor.wait()
+    left_by_stop, ready_file_after_stop = _left(first), ready_file.exists()
+
+    supervisor, second = await _up(directory, ready_file)
+    second_notice = await _notice(second)
+    alive = {pid: start_time(pid) for pid in _pids(second)}
+    supervisor.kill()
+    await supervisor.wait()
+    await until("every process is gone", lambda: all(start_time(pid) != alive[pid] for pid in alive))
+    return Life(
+        directory=directory,
+        ready_file=ready_file,
+        first=first,
+        second=second,
+        first_notice=first_notice,
+        second_notice=second_notice,
+        refused_code=second_up.returncode or 0,
+        refused_output=refused_output,
+        stopped_code=stopped_code,
+        left_by_stop=left_by_stop,
+        left_by_kill=_left(second),
+        ready_file_after_stop=ready_file_after_stop,
+    )
+
+
+async def test_the_ready_file_offers_both_customers_and_every_service(life: Life) -> None:
+    assert set(life.first.tokens) == {"acme", "globex"}
+    assert set(life.first.services) == {"ingest", "storage", "retention", "notice"}
+    assert life.first.services["storage"].tls is None
+    assert life.first_notice.version == 1
+
+
+async def test_the_ready_file_is_closed_to_other_users_and_complete(life: Life) -> None:
+    paths = [life.first.ca, life.first.log_public_key_file, life.first.mail.directory]
+    paths += [path for files in life.first.certificates.values() for path in vars(files).values()]
+    assert [path for path in paths if not path.exists()] == []
+    assert life.first.log_public_key_file.read_text().strip() == life.first.log_public_key
+
+
+async def test_a_second_up_is_refused_with_the_reason_and_the_remedy(life: Life) -> None:
+    assert life.refused_code != 0
+    assert f"process {life.first.supervisor_pid}" in " ".join(life.refused_output.split())
+    assert "--dir" in life.refused_output
+    assert not life.ready_file.with_name("other.json").exists()
+
+
+async def test_sigterm_ends_it_in_good_order_and_leaves_nothing(life: Life) -> None:
+    assert life.stopped_code == 0
+    assert life.left_by_stop == []
+    assert not life.ready_file_after_stop
+
+
+async def test_a_restart_has_the_same_data_addresses_and_keys(life: Life) -> None:
+    assert life.second_notice == life.first_notice
+    assert life.second.log_public_key == life.first.log_public_key
+    for name, service in life.second.services.items():
+        before = life.first.services[name]
+        assert (service.tls, service.mtls, service.health) == (before.tls, before.mtls, before.health)
+
+
+async def test_kill_of_the_supervisor_leaves_no_process_and_no_port(life: Life) -> None:
+    assert life.left_by_kill == []
+
+
+async def _start(directory: Path, ready_file: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services", "up", "--dir", str(directory), "--ready-file", str(ready_file)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def _up(directory: Path, ready_file: Path) -> tuple[asyncio.subprocess.Process, Ready]:
+    supervisor = await _start(directory, ready_file)
+
+    def written() -> bool:
+        assert supervisor.returncode is None, "the supervisor ended"
+        return ready_file.exists() and json.loads(ready_file.read_bytes())["supervisor_pid"] == supervisor.pid
+
+    await until("the ready file is written", written, seconds=90)
+    return supervisor, Ready.read(ready_file)
+
+
+async def _notice(ready: Ready) -> notice_pb2.Notice:
+    address = ready.services["notice"].tls
+    assert address is not None
+    async with channel.aio(address, Credentials.read(ready.ca)) as opened:
+        return (await NoticeServiceStub(opened).GetNotice(notice_pb2.GetNoticeRequest())).notice
+
+
+def _pids(ready: Ready) -> list[int]:
+    return [ready.postgres.pid, ready.objects.pid, *(service.pid for service in ready.services.values())]
+
+
+def _left(ready: Ready) -> list[str]:
+    """Processes, ports and shared files that the stack used and that are still there."""
+    addresses = [ready.mail.address, ready.objects.endpoint, ready.objects.filer]
+    for service in ready.services.values():
+        addresses += [each for each in (service.tls, service.mtls, service.health) if each]
+    ports = [int(address.rpartition(":")[2]) for address in addresses]
+    filer = int(ready.objects.filer.rpartition(":")[2])
+    sockets = [path.name for path in Path("/tmp").glob(f"seaweedfs-*-{filer + 10_000}.sock")]  # noqa: S108
+    return (
+        [f"process {pid}" for pid in _pids(ready) if start_time(pid) is not None]
+        + [f"port {port}" for port in ports if not is_free(port)]
+        + sockets
+    )

@@ -93,6 +93,7 @@ class Grants:
                 Reason.ERROR_REASON_WRONG_TENANT,
                 "the session belongs to another Customer",
                 field=f"{prefix}session",
+                remedy="name only sessions of the calling Customer",
             )
         own = caller.kind is CallerKind.SESSION
         if own and token and token != caller.token:

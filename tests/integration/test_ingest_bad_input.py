@@ -389,7 +389,7 @@ async def test_a_token_of_another_session_is_refused(
     wrong = Reason.ERROR_REASON_WRONG_SESSION
     await refusal(verification.submit(mixed, MODEL), wrong, "session")
     await refusal(verification.submit(mixed, MODEL, caller=callers.customer("acme")), wrong, "session_token")
-    await refusal(verification.upload(mixed, FACE, data_pb2.FaceImage()), wrong, "header.session_token")
+    await refusal(verification.upload(mixed, FACE, data_pb2.FaceImage()), wrong, "header.session")
     await nothing_is_stored(verification, session)
 
 

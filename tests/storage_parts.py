@@ -195,6 +195,12 @@ class Replica:
         answer = self.storage.servicer.ReadRecord(request, None)
         return b"".join([message.chunk async for message in answer if message.HasField("chunk")])
 
+    async def describe(self, name: str) -> processing_pb2.Record:
+        return (await self.storage.servicer.GetRecord(pb.GetRecordRequest(name=name), None)).record
+
+    async def get_session(self, name: str) -> processing_pb2.Session:
+        return (await self.storage.servicer.GetSession(pb.GetSessionRequest(name=name), None)).session
+
     async def erase(
         self, request_id: str | None = None, customer: str = "acme", **target: str
     ) -> pb.EraseRecordsResponse:

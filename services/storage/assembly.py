@@ -59,7 +59,7 @@ class Storage:
 
     async def drop_due_keys(self) -> None:
         """Forgets the cached root keys that are due in this process."""
-        self.keys.drop_due()
+        await self.keys.drop_due()
 
 
 def assemble(around: Surroundings, limits: StorageLimits) -> Storage:

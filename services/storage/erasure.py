@@ -18,6 +18,7 @@ from uuid import UUID
 
 from idv.errors import IdvError, Reason
 from idv.storage.v1 import storage_pb2
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -114,6 +115,9 @@ class Erasure:
         records = sessions = objects = 0
         final: datetime | None = None
         async with self._database.transaction([row.customer]) as connection:
+            current = await self._current(connection, row)
+            if current.step != row.step:
+                return current
             for day in chosen:
                 await locks.day_for_erasing(connection, day.day)
             for day in chosen:
@@ -149,15 +153,13 @@ class Erasure:
                     raise IdvError(
                         Reason.ERROR_REASON_UNAVAILABLE, "an erased object is still there", retry_after=5.0
                     )
-        return await self._note(replace(row, step=Step.UNLINKED))
+        return await self._note(row, Step.UNLINKED)
 
     async def _bury(self, row: ErasureRow) -> ErasureRow:
-        row = replace(row, step=Step.BURIED)
         days = await self._existing_days()
         async with self._database.transaction([row.customer]) as connection:
             await store.bury(connection, row.erasure, days)
-            await store.save(connection, row)
-        return row
+        return await self._note(row, Step.BURIED)
 
     async def _probe(self, row: ErasureRow) -> ErasureRow:
         """Looks at what is left as a reader would; anything sealed means that the erasure is not done."""
@@ -166,12 +168,23 @@ class Erasure:
             left = await store.count_left(connection, row.erasure, days)
         if left:
             raise RuntimeError(f"{left} erased rows still hold sealed data")
-        return await self._note(replace(row, step=Step.DONE))
+        return await self._note(row, Step.DONE)
 
-    async def _note(self, row: ErasureRow) -> ErasureRow:
+    async def _note(self, row: ErasureRow, step: Step) -> ErasureRow:
         async with self._database.transaction([row.customer]) as connection:
-            await store.save(connection, row)
-        return row
+            current = await self._current(connection, row)
+            if current.step == row.step:
+                current = replace(row, step=step)
+                await store.save(connection, current)
+        return current
+
+    async def _current(self, connection: AsyncConnection, row: ErasureRow) -> ErasureRow:
+        """The erasure as it stands, locked: another replica may have carried it on."""
+        await locks.request(connection, row.customer, row.erasure)
+        current = await store.find(connection, row.customer, row.erasure)
+        if current is None:
+            raise RuntimeError("the intent of an erasure is gone")
+        return current
 
     async def _existing_days(self) -> Sequence[date]:
         return [day.day for day in await self._days.listed()]

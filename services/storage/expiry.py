@@ -55,7 +55,7 @@ class Expiry:
 
     async def run(self) -> None:
         """Destroys every root key that is due, then removes every day whose keys are all gone."""
-        self._keys.drop_due()
+        await self._keys.drop_due()
         await self.destroy_keys()
         await self.remove_days()
 
@@ -71,8 +71,11 @@ class Expiry:
     async def remove_days(self) -> None:
         """Detaches and drops the partitions and the bucket of each day that is due, and notes it."""
         now = self._clock.now()
+        async with self._stores.database.transaction() as connection:
+            alive = {root.epoch.day for root in await key_store.list_live_roots(connection, now.date())}
         for day in await self._days.listed():
-            if Epoch.of_day(day.day).due(self._days.term_of(day.retention_days)) <= now:
+            due = Epoch.of_day(day.day).due(self._days.term_of(day.retention_days))
+            if due <= now and day.day not in alive:
                 await self._remove(day)
 
     async def _destroy(self, epoch: Epoch, term: timedelta) -> None:

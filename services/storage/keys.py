@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from uuid import UUID
 
 from idv.errors import IdvError, Reason
@@ -21,20 +20,12 @@ from services.storage.store import keys as key_store
 from services.storage.store import locks
 
 
-@dataclass(slots=True)
-class _Held:
-    """A root key in memory and the instant at which it must not be used any more."""
-
-    root: bytearray
-    due: datetime
-
-
 class Keyring:
     """The only place that holds root keys. Whatever needs a key asks for what it seals or opens."""
 
     def __init__(self, database: Database, authority: KeyAuthority, days: Days, clock: Clock) -> None:
         self._database, self._authority, self._days, self._clock = database, authority, days, clock
-        self._held: dict[Epoch, _Held] = {}
+        self._held: dict[Epoch, bytearray] = {}
         self._turns: defaultdict[Epoch, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def sealing(self, epoch: Epoch, kind: str, customer: str, *ids: UUID) -> SealingKeys:
@@ -58,11 +49,11 @@ class Keyring:
                 raise
             return None
 
-    def drop_due(self) -> None:
+    async def drop_due(self) -> None:
         """Overwrites every cached root key that is due."""
-        now = self._clock.now()
-        for epoch in [epoch for epoch, held in self._held.items() if held.due <= now]:
-            self._drop(epoch)
+        for epoch in list(self._held):
+            if await self._is_due(epoch):
+                self._drop(epoch)
 
     async def destroy(self, epoch: Epoch) -> None:
         """Destroys the epoch's root key for good: every copy of its sealed form is dead when this returns.
@@ -83,24 +74,24 @@ class Keyring:
         raise RuntimeError(f"the root key of {name} still opens after its destruction")
 
     async def _root(self, epoch: Epoch, *, make: bool) -> bytearray:
+        if await self._is_due(epoch):
+            self._drop(epoch)
+            raise _gone(epoch)
         held = self._held.get(epoch)
         if held is None:
             async with self._turns[epoch]:
                 held = self._held.get(epoch) or await self._load(epoch, make=make)
             self._turns.pop(epoch, None)
-        if held.due <= self._clock.now():
-            self._drop(epoch)
-            raise _gone(epoch)
-        return held.root
+        return held
 
-    async def _load(self, epoch: Epoch, *, make: bool) -> _Held:
-        due = epoch.due(await self._days.term(epoch.day))
-        if due <= self._clock.now():
-            raise _gone(epoch)
+    async def _is_due(self, epoch: Epoch) -> bool:
+        return epoch.due(await self._days.term(epoch.day)) <= self._clock.now()
+
+    async def _load(self, epoch: Epoch, *, make: bool) -> bytearray:
         async with self._database.transaction() as connection:
             stored = await key_store.find_root(connection, epoch)
         root = await self._open(epoch, stored) if stored else await self._make(epoch, make=make)
-        return self._held.setdefault(epoch, _Held(bytearray(root), due))
+        return self._held.setdefault(epoch, bytearray(root))
 
     async def _open(self, epoch: Epoch, stored: key_store.Root) -> bytes:
         if stored.sealed is None:
@@ -127,7 +118,7 @@ class Keyring:
     def _drop(self, epoch: Epoch) -> None:
         held = self._held.pop(epoch, None)
         if held is not None:
-            held.root[:] = bytes(len(held.root))
+            held[:] = bytes(len(held))
 
 
 def key_name(epoch: Epoch) -> str:

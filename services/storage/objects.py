@@ -39,7 +39,7 @@ class Objects:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._client: Any = None
-        self._versioned: set[str] = set()
+        self._versioned: dict[str, bool] = {}
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -85,7 +85,7 @@ class Objects:
             except ClientError as error:
                 if _code(error) not in _OWNED:
                     raise
-            await self._learn_versioning(bucket)
+            await self._is_versioned(bucket)
 
     async def put(self, day: date, body: bytes) -> str:
         """Stores ciphertext under a new random name and returns the name."""
@@ -116,7 +116,7 @@ class Objects:
     async def delete(self, day: date, names: Sequence[str]) -> None:
         """Removes every version of the objects; those that are gone already are no error."""
         bucket = self.bucket(day)
-        if bucket not in self._versioned:
+        if not await self._is_versioned(bucket):
             keys: list[dict[str, str]] = [{"Key": name} for name in names]
         else:
             keys = [key for name in names for key in [key async for key in self._versions(bucket, name)]]
@@ -155,7 +155,7 @@ class Objects:
                 return False
             if _code(error) not in _GONE:
                 raise
-        self._versioned.discard(bucket)
+        self._versioned.pop(bucket, None)
         return True
 
     async def _delete(self, bucket: str, keys: list[dict[str, str]]) -> None:
@@ -167,14 +167,17 @@ class Objects:
                 Reason.ERROR_REASON_UNAVAILABLE, f"{len(failed)} objects could not be removed", retry_after=5
             )
 
-    async def _learn_versioning(self, bucket: str) -> None:
+    async def _is_versioned(self, bucket: str) -> bool:
         """A versioned bucket's delete only adds a marker: its versions must be named one by one."""
-        answer = await self._client.get_bucket_versioning(Bucket=bucket)
-        if answer.get("Status"):
-            self._versioned.add(bucket)
+        known = self._versioned.get(bucket)
+        if known is None:
+            async with _mapped():
+                answer = await self._client.get_bucket_versioning(Bucket=bucket)
+            known = self._versioned[bucket] = bool(answer.get("Status"))
+        return known
 
     async def _versions(self, bucket: str, prefix: str) -> AsyncIterator[dict[str, str]]:
-        if bucket not in self._versioned:
+        if not await self._is_versioned(bucket):
             return
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
         async for page in pages:

@@ -29,7 +29,8 @@ from services.storage.store.sessions import ACTIVE as SESSION_ACTIVE
 from services.storage.stream import Decryptor
 
 CHUNK = 256 * 1024
-_RECHECK_SECONDS = 1.0
+RECHECK_SECONDS = 1.0
+"""A long read looks this often whether its record still stands."""
 
 _OPEN_TO: dict[int, frozenset[str]] = {
     processing_pb2.PURPOSE_VERIFICATION: frozenset({"verification"}),
@@ -101,8 +102,8 @@ class Reader:
         decryptor = Decryptor(plain, associated)
         loop = asyncio.get_running_loop()
         checked = loop.time()
-        async for sealed in self._objects.get(row.day, row.object, CHUNK):
-            if loop.time() - checked >= _RECHECK_SECONDS:
+        async for sealed in self._sealed(row, row.object):
+            if loop.time() - checked >= RECHECK_SECONDS:
                 await self._check_again(row)
                 checked = loop.time()
             self._check_term(row)
@@ -111,6 +112,16 @@ class Reader:
         yield decryptor.finalize()
         async with self._database.transaction([row.customer]) as connection:
             await access_store.complete(await driver(connection), access)
+
+    async def _sealed(self, row: RecordRow, name: str) -> AsyncIterator[bytes]:
+        """The blob's ciphertext; one that an erasure has just removed is erased, not missing."""
+        try:
+            async for piece in self._objects.get(row.day, name, CHUNK):
+                yield piece
+        except IdvError as error:
+            if error.reason == Reason.ERROR_REASON_NOT_FOUND:
+                await self._check_again(row)
+            raise
 
     async def _check_again(self, row: RecordRow) -> None:
         async with self._database.transaction([row.customer]) as connection:

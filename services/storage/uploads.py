@@ -16,6 +16,17 @@ from services.storage.store.records import RecordRow
 from services.storage.stream import Encryptor
 from services.storage.writer import Writer
 
+_WITHOUT_ROW = frozenset(
+    {
+        Reason.ERROR_REASON_NOT_FOUND,
+        Reason.ERROR_REASON_ERASED,
+        Reason.ERROR_REASON_SESSION_CLOSED,
+        Reason.ERROR_REASON_REQUEST_ID_REUSED,
+        Reason.ERROR_REASON_OVERLOADED,
+    }
+)
+"""Refusals after which it is certain that no row names the blob."""
+
 
 class Uploads:
     """Receives large bodies, each sealed as it arrives under a random key of its own.
@@ -64,8 +75,7 @@ class Uploads:
             row = await self._sealer.row(admitted, digest=digest.digest(), size=size, body=wrapped, name=name)
             written = await self._writer.write(row)
         except IdvError as error:
-            # Only when it is certain that no row names the blob; else the sweep finds out.
-            if error.reason != Reason.ERROR_REASON_UNAVAILABLE:
+            if error.reason in _WITHOUT_ROW:  # of any other the sweep finds out
                 await self._objects.delete(admitted.grant.day, [name])
             raise
         if written.object != name:  # a repeat: the first upload's blob stands

@@ -48,7 +48,7 @@ class Writer:
         self._database = database
         self._batch_items, self._batch_bytes, self._queue_bytes = batch_items, batch_bytes, queue_bytes
         self._queue: deque[_Waiting] = deque()
-        self._queued = 0
+        self._held = 0
         self._arrived = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -72,12 +72,12 @@ class Writer:
         cancelled call's row is left out unless its commit is already on the way.
         """
         waiting = _Waiting(row)
-        if self._queued + waiting.size > self._queue_bytes and self._queue:
+        if self._held and self._held + waiting.size > self._queue_bytes:
             raise IdvError(
                 Reason.ERROR_REASON_OVERLOADED, "too many records wait for their commit", retry_after=0.2
             )
         self._queue.append(waiting)
-        self._queued += waiting.size
+        self._held += waiting.size
         self._arrived.set()
         return await waiting.future
 
@@ -86,6 +86,7 @@ class Writer:
             batch = self._take()
             if batch:
                 await self._settle(batch)
+                self._held -= sum(waiting.size for waiting in batch)
             elif self._closing:
                 return
             else:
@@ -101,8 +102,9 @@ class Writer:
             if batch and size + following.size > self._batch_bytes:
                 break
             self._queue.popleft()
-            self._queued -= following.size
-            if not following.future.done():  # its call may have ended: deadline, or the caller went away
+            if following.future.done():  # its call has ended: deadline, or the caller went away
+                self._held -= following.size
+            else:
                 batch.append(following)
                 size += following.size
         return batch

@@ -4,7 +4,9 @@ IdvError.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import grpc
@@ -115,6 +117,10 @@ class _Method:
         self._inner: grpc.aio.Channel | None = None
         self._callable: Any = None
 
+    def _source(self, request: Any) -> _Source | None:
+        streams = self._kind.startswith("stream_") and request is not None
+        return _Source(request) if streams else None
+
     def start(self, request: Any, timeout: Any, metadata: Metadata | None, options: dict[str, Any]) -> Any:
         """Starts the call on the present connection."""
         channel = self._channel
@@ -134,15 +140,11 @@ class _Unary(_Method):
     async def __call__(
         self, request: Any, *, timeout: Any = _UNSET, metadata: Metadata | None = None, **options: Any
     ) -> Any:
-        """The response; raises IdvError."""
+        """The response; raises IdvError, or what the iterator of requests raised."""
+        source = self._source(request)
         around = self._channel.around
-        try:
-            if around is None:
-                return await self.start(request, timeout, metadata, options)
-            with around(self._path):
-                return await self.start(request, timeout, metadata, options)
-        except grpc.RpcError as error:
-            raise IdvError.from_rpc(error) from error
+        with nullcontext() if around is None else around(self._path), _typed(source):
+            return await self.start(source or request, timeout, metadata, options)
 
 
 class _Stream(_Method):
@@ -150,24 +152,60 @@ class _Stream(_Method):
         self, request: Any = None, *, timeout: Any = _UNSET, metadata: Metadata | None = None, **options: Any
     ) -> ResponseStream:
         """The responses, to iterate over."""
-        return ResponseStream(self.start(request, timeout, metadata, options))
+        source = self._source(request)
+        return ResponseStream(self.start(source or request, timeout, metadata, options), source)
 
 
 class ResponseStream:
     """The responses of a call as an asynchronous iterator; raises IdvError. `cancel` ends the call early."""
 
-    def __init__(self, call: Any) -> None:
+    def __init__(self, call: Any, source: _Source | None) -> None:
         self._call = call
+        self._source = source
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         try:
-            async for response in self._call:
-                yield response
-        except grpc.RpcError as error:
-            raise IdvError.from_rpc(error) from error
+            with _typed(self._source):
+                async for response in self._call:
+                    yield response
         finally:
             self._call.cancel()
 
     def cancel(self) -> bool:
         """Ends the call; False when it was over already."""
         return bool(self._call.cancel())
+
+
+class _Source:
+    """The requests of a stream. Keeps what their iterator raises: gRPC itself would only cancel the call."""
+
+    def __init__(self, requests: Any) -> None:
+        self._requests = requests
+        self.failure: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            if hasattr(self._requests, "__aiter__"):
+                async for request in self._requests:
+                    yield request
+            else:
+                for request in self._requests:
+                    yield request
+        except Exception as failure:
+            self.failure = failure
+            raise
+
+
+@contextmanager
+def _typed(source: _Source | None) -> Iterator[None]:
+    """Turns what gRPC raises into IdvError, or into what the iterator of requests raised before."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        if source is not None and source.failure is not None:
+            raise source.failure from error
+        raise IdvError.from_rpc(error) from error
+    except asyncio.CancelledError:
+        if source is not None and source.failure is not None:
+            raise source.failure from None
+        raise

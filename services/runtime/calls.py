@@ -17,12 +17,17 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class RunningCall:
     """The state of one call. `deadline` is on the event loop's clock, already shaved; None: without end."""
 
-    __slots__ = ("_traceparent", "deadline", "waiting_for")
+    __slots__ = ("_traceparent", "deadline", "ended", "waiting_for")
 
     def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline
         self.waiting_for: str | None = None
+        self.ended = False
         self._traceparent: str | None = None
+
+    def end(self) -> None:
+        """Says that the call was answered: a task that it started and that lives on is no part of it."""
+        self.ended = True
 
     def join(self, traceparent: str | None) -> None:
         """Makes the call part of a trace."""
@@ -53,13 +58,14 @@ def enter(call: RunningCall) -> None:
 
 
 def running_call() -> RunningCall | None:
-    """The call that runs now; None outside of any, as in a periodic job."""
-    return _running.get()
+    """The call that runs now; None outside of any, as in a periodic job or a task that outlived its call."""
+    call = _running.get()
+    return None if call is None or call.ended else call
 
 
 def remaining() -> float | None:
     """Seconds until the running call must answer, at least 0; None when nothing limits it."""
-    call = _running.get()
+    call = running_call()
     if call is None or call.deadline is None:
         return None
     return max(0.0, call.deadline - asyncio.get_running_loop().time())
@@ -68,7 +74,7 @@ def remaining() -> float | None:
 @contextmanager
 def waiting_for(what: str) -> Iterator[None]:
     """Names what the running call waits for, so that a passed deadline can say it."""
-    call = _running.get()
+    call = running_call()
     if call is None:
         yield
         return

@@ -7,11 +7,12 @@ each call.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Final, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from idv.errors import STATUS_METADATA, IdvError, Reason
 
 from services.runtime import access, calls
@@ -50,11 +51,8 @@ class Core:
             (True, False): grpc.stream_unary_rpc_method_handler,
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[handler.request_streaming, handler.response_streaming]
-        return wrap(  # type: ignore[no-any-return]
-            method.serve,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        # Without serializers gRPC passes bytes: so a malformed message, too, ends in an error of ours.
+        return wrap(method.serve)  # type: ignore[no-any-return]
 
     def end_feeds(self) -> None:
         """Ends every call that has no deadline, with UNAVAILABLE: its reader finds another replica."""
@@ -72,6 +70,8 @@ class _Method:
         self.name = name
         self.streams_requests: bool = handler.request_streaming
         self.streams_responses: bool = handler.response_streaming
+        self.parse: Callable[[bytes], Any] = handler.request_deserializer
+        self.render: Callable[[Any], bytes] = handler.response_serializer
         self.behavior = (
             handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         )
@@ -100,6 +100,8 @@ class _Method:
             else:
                 record.succeeded()
                 return answer
+            finally:
+                running.end()
         return await _abort(context, error)
 
     def _limit(self, context: Any) -> float | None:
@@ -124,12 +126,12 @@ class _Method:
         run_as(caller)
         access.check_caller(caller, self.rule)
         if self.streams_requests:
-            request = await self._admit_stream(request, caller)
+            message = await self._admit_stream(request, caller)
         else:
-            self._admit(request, caller)
+            message = self._admit(request, caller)
         if self.streams_responses:
-            return await self._respond(self.behavior(request, context), context, timer)
-        return await self.behavior(request, context)
+            return await self._respond(self.behavior(message, context), context, timer)
+        return self.render(await self.behavior(message, context))
 
     async def _identify(self, peer: Peer, metadata: Metadata) -> Caller:
         authenticator = self.core.authenticator
@@ -139,22 +141,31 @@ class _Method:
             await authenticator.refresh()  # the issuer may have rotated its keys
             return authenticator.identify(peer, metadata)
 
-    def _admit(self, message: Any, caller: Caller) -> None:
+    def _admit(self, request: bytes, caller: Caller) -> Any:
+        message = self._parsed(request)
         access.check_tenant(caller, self.rule, message)
         self.core.validator.check(message)
+        return message
 
-    async def _admit_stream(self, messages: AsyncIterator[Any], caller: Caller) -> AsyncIterator[Any]:
+    def _parsed(self, request: bytes) -> Any:
+        try:
+            return self.parse(request)
+        except DecodeError as error:
+            raise IdvError(
+                Reason.ERROR_REASON_INVALID_ARGUMENT, "the request is no message of this method"
+            ) from error
+
+    async def _admit_stream(self, requests: AsyncIterator[bytes], caller: Caller) -> AsyncIterator[Any]:
         """Admits the first message, which names the tenant, before the handler starts."""
-        first = await anext(messages, None)
-        if first is not None:
-            self._admit(first, caller)
-        return self._checked(first, messages)
+        first = await anext(requests, None)
+        return self._checked(None if first is None else self._admit(first, caller), requests)
 
-    async def _checked(self, first: Any, messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def _checked(self, first: Any, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         if first is None:
             return
         yield first
-        async for message in messages:
+        async for request in requests:
+            message = self._parsed(request)
             self.core.validator.check(message)
             yield message
 
@@ -165,7 +176,7 @@ class _Method:
         try:
             async with aclosing(responses):
                 async for response in responses:
-                    await context.write(response)
+                    await context.write(self.render(response))
         finally:
             feeds.discard(timer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from services.local.addresses import with_database, with_login
 from services.local.postgres import Postgres
 from services.runtime import migrations
 from services.runtime.database import Database, UnsafeDatabaseError
-from services.runtime.jobs import Leases, PeriodicJob
-from services.runtime.settings import DatabaseSettings
+from services.runtime.jobs import JobRunner, Leases, PeriodicJob
+from services.runtime.logs import configure
+from services.runtime.settings import DatabaseSettings, TelemetrySettings
+from services.runtime.telemetry import Telemetry
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -258,3 +261,28 @@ async def test_a_clock_set_back_does_not_block_a_job(database: Database) -> None
     await before.give_back(_job(), clock.time + timedelta(hours=1))
     clock.time -= timedelta(days=30)
     assert await after.take(_job())
+
+
+async def test_a_run_that_loses_its_lease_is_stopped(database: Database) -> None:
+    clock = SetClock()
+    stopped = asyncio.Event()
+
+    async def run() -> None:
+        clock.time += timedelta(days=1)  # as when the clock travels: the lease is over, and another takes it
+        assert await heir.take(job)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    job = PeriodicJob("sweep", timedelta(hours=1), run)
+    holder, heir = (Leases(database, clock, schema="echo") for _ in range(2))
+    log = configure(service="echo", deployment="test", level="error", stream=io.StringIO())
+    telemetry = Telemetry(TelemetrySettings(), service="echo", deployment="test")
+    runner = JobRunner(job, clock, log, telemetry, holder, renew_seconds=0.01)
+    task = asyncio.create_task(runner.forever())
+    await asyncio.wait_for(stopped.wait(), timeout=5)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    assert await heir.renew(job)

@@ -11,7 +11,7 @@ import pytest
 from idv.errors import IdvError, Reason
 
 from services.runtime.identity import CallerKind, current_caller
-from tests.echo_service import KINDS, Echo, call
+from tests.echo_service import KINDS, SERVICE, Echo, call
 from tests.runtime_process import SESSION, TENANT, running
 
 OTHER_SESSION = SESSION[:-1] + "2"
@@ -182,3 +182,19 @@ async def test_a_scope_that_the_token_lacks_is_named(tmp_path: Path) -> None:
             await call(channel, "Unary", Echo(parent=TENANT))
     assert caught.value.reason == Reason.ERROR_REASON_PERMISSION_DENIED
     assert "echo" in caught.value.message
+
+
+async def test_bytes_that_are_no_message_are_refused(tmp_path: Path) -> None:
+    async with running(tmp_path) as process, process.customer() as channel:
+        send = channel.unary_unary(f"/{SERVICE}/Unary", request_serializer=None, response_deserializer=None)
+        with pytest.raises(IdvError) as caught:
+            await send(b"\xff\xff\xff")
+    assert caught.value.reason == Reason.ERROR_REASON_INVALID_ARGUMENT
+
+
+async def test_a_method_that_nobody_serves_is_told_as_such(tmp_path: Path) -> None:
+    async with running(tmp_path) as process, process.customer() as channel:
+        send = channel.unary_unary(f"/{SERVICE}/Other", request_serializer=None, response_deserializer=None)
+        with pytest.raises(IdvError) as caught:
+            await send(b"")
+    assert caught.value.reason == Reason.ERROR_REASON_NOT_SERVED

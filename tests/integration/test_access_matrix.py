@@ -25,7 +25,7 @@ INTERNAL = ("ingest", "storage", "retention", "notice", "verification", "support
 # What says that the caller, and not the request, was refused.
 DENIALS = {"UNAUTHENTICATED", "CREDENTIAL_EXPIRED", "PERMISSION_DENIED", "WRONG_TENANT", "WRONG_SESSION"}
 # What a valid request of an allowed caller must not meet either.
-FAULTS = {"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INVALID_ARGUMENT"}
+FAULTS = {"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 Expected = Callable[[AccessRule], str | None]
 """The reason of the denial that a rule asks for; None: the rule allows the caller."""

@@ -63,9 +63,9 @@ _REMEDIES = {
 
 def sentence(message: str, remedy: str | None) -> str:
     """One sentence: what happened, then what to do."""
-    what = message.strip().rstrip(".")
-    todo = (remedy or "").strip().rstrip(".")
-    return f"{what}: {todo[:1].lower()}{todo[1:]}." if todo else f"{what}."
+    what = " ".join(message.split()).rstrip(".")
+    todo = " ".join((remedy or "").split()).rstrip(".")
+    return f"{what}; {todo[:1].lower()}{todo[1:]}." if todo else f"{what}."
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Awaitable
 
+import grpc
 from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
 from idv.ingest.v1 import ingest_pb2
@@ -15,7 +16,7 @@ from idv.types.v1 import data_pb2, processing_pb2
 
 from services.cli.client import CALL_SECONDS, STREAM_SECONDS, Who, parent, session_holder
 from services.cli.demo.cast import Person, attestation
-from services.cli.demo.stage import VERIFICATION, Stage
+from services.cli.demo.stage import VERIFICATION, Stage, eventually
 from services.cli.failure import NotAsPromisedError
 from services.cli.record import read_whole
 from services.cli.upload import parts
@@ -108,3 +109,17 @@ async def read(
     request = storage_pb2.ReadRecordRequest(name=record.name, purpose=purpose, person=person, ticket=ticket)
     _, body = await read_whole(stage.suite, who, request)
     return body
+
+
+async def read_after_crash(stage: Stage, record: processing_pb2.Record) -> bytes:
+    """Reads as `read`, and asks again while the services find each other after a crash."""
+
+    async def look() -> bytes | None:
+        try:
+            return await read(stage, record)
+        except IdvError as error:
+            if error.code == grpc.StatusCode.UNAVAILABLE:
+                return None
+            raise
+
+    return await eventually(look, "the record cannot be read after the crash")

@@ -85,7 +85,7 @@ async def demo(
 
 async def _run(folder: Path, narration: Narration) -> list[Shown]:
     begin = time.monotonic()
-    async with LocalStack(folder / "stack") as stack:
+    async with LocalStack(folder / "stack", announce_notice=False) as stack:
         ready = describe(stack)
         narration.started(time.monotonic() - begin, "PostgreSQL, S3, mail and the four services are running")
         async with Suite(ready) as suite:

@@ -7,7 +7,7 @@ import asyncio
 from idv.errors import IdvError
 from idv.types.v1 import processing_pb2
 
-from services.cli.demo.calls import read, submit
+from services.cli.demo.calls import read_after_crash, submit
 from services.cli.demo.cast import log_items
 from services.cli.demo.stage import Chapter, Stage, Step, promised
 from services.cli.records import size
@@ -38,7 +38,7 @@ async def killed(stage: Stage) -> str:
     await asyncio.gather(*sending)
     await stage.stack.ready("storage")
     for record in acknowledged:
-        promised(bool(await read(stage, record)), "an acknowledged record is empty")
+        promised(bool(await read_after_crash(stage, record)), "an acknowledged record is empty")
     return (
         f"{len(acknowledged)} of {_IN_FLIGHT} acknowledged around the kill; all {len(acknowledged)} read back"
     )
@@ -48,7 +48,7 @@ async def server_killed(stage: Stage) -> str:
     """kill -9 of PostgreSQL: it recovers, and the suite with it."""
     await stage.stack.kill("postgres")
     await stage.stack.ready("postgres")
-    body = await _read_once_back(stage)
+    body = await read_after_crash(stage, stage.record("B log"))
     return f"recovered; a record acknowledged before reads back ({size(len(body))})"
 
 
@@ -57,20 +57,9 @@ async def nothing_readable(stage: Stage) -> str:
     texts = [person.canary for person in stage.people.values()]
     hits, files, searched = await asyncio.to_thread(stage.probes.files_with, texts)
     promised(not hits, f"found in {', '.join(sorted({path.name for path in hits}))}")
-    control, _, _ = await asyncio.to_thread(stage.probes.files_with, ["customers/acme"])
+    control, _, _ = await asyncio.to_thread(stage.probes.files_with, ["acme"])
     found = f"0 hits in {files} files, {size(searched)}"
     return f"{len(texts)} planted texts: {found} (in {len(control)} a Customer's id)"
-
-
-async def _read_once_back(stage: Stage) -> bytes:
-    for _ in range(50):
-        try:
-            return await read(stage, stage.records["B log"])
-        except IdvError as error:
-            if error.retry_after is None and error.reason_name != "UNAVAILABLE":
-                raise
-            await asyncio.sleep(0.1)
-    return await read(stage, stage.records["B log"])
 
 
 CHAPTER = Chapter(

@@ -33,7 +33,7 @@ async def before(stage: Stage) -> str:
     promised(rows["bodies"] == rows["rows"] > 0, f"{rows['bodies']} of {rows['rows']} rows have a body")
     promised(set(statuses) <= {200} and bool(statuses), f"HEAD answers {statuses}")
     stage.objects = objects
-    return f"SQL: {rows['rows']} rows with bodies; S3: {len(objects)} objects, HEAD 200"
+    return f"SQL: {rows['rows']} rows with bodies; S3: HEAD 200 ({len(objects)} of {len(objects)})"
 
 
 async def deleted(stage: Stage) -> str:
@@ -59,7 +59,7 @@ async def unreadable(stage: Stage) -> str:
     """No record of the person can be read any more."""
     names = [name for name in stage.records if name.startswith("A ")]
     for name in names:
-        told = await refusal(read(stage, stage.records[name]), Reason.ERROR_REASON_ERASED)
+        told = await refusal(read(stage, stage.record(name)), Reason.ERROR_REASON_ERASED)
     return f"{len(names)} of {len(names)} reads: {told}"
 
 
@@ -69,7 +69,8 @@ async def gone(stage: Stage) -> str:
     statuses = [await stage.probes.object_status(*each) for each in stage.objects]
     promised(rows["bodies"] == 0, f"{rows['bodies']} rows still have a body")
     promised(set(statuses) == {404}, f"HEAD answers {statuses}")
-    return f"SQL: {rows['rows']} tombstones, 0 with a body or key; S3: {len(statuses)} × HEAD 404"
+    heads = f"S3: HEAD 404 ({len(statuses)} of {len(statuses)})"
+    return f"SQL: {rows['rows']} tombstones, 0 with a body or key; {heads}"
 
 
 async def fenced(stage: Stage) -> str:
@@ -82,7 +83,7 @@ async def fenced(stage: Stage) -> str:
 async def others_stay(stage: Stage) -> str:
     """Nobody else's records are touched."""
     for name in ("B log", "B jpeg", "C log", "C jpeg"):
-        await read(stage, stage.records[name])
+        await read(stage, stage.record(name))
     return "persons B and C: rows and pictures still read"
 
 
@@ -91,7 +92,7 @@ async def repeated(stage: Stage) -> str:
     again = await carried_out(stage.suite, ACME, stage.deletion_request)
     promised(again.name == stage.deletion.name, "the repeat made another deletion")
     promised(again.receipt.json == stage.deletion.receipt.json, "the repeat got another receipt")
-    return f"same request id: same deletion, same {len(again.receipt.json)}-byte receipt"
+    return f"same request id: same deletion, same {len(again.receipt.json.encode())}-byte receipt"
 
 
 async def verified(stage: Stage) -> str:

@@ -151,7 +151,7 @@ async def _leaf(stage: Stage, kind: receipt_pb2.EntryKind.ValueType, **facts: st
 
 
 def _record(stage: Stage) -> processing_pb2.Record:
-    return stage.records["B log"]
+    return stage.record("B log")
 
 
 def _epoch(stage: Stage) -> Epoch:

@@ -24,7 +24,7 @@ async def for_verification(stage: Stage) -> str:
     """Every picture reads as it was stored: it decodes, and the planted marks are gone."""
     total = 0
     for name in _VISIBLE:
-        body = await read(stage, stage.records[name])
+        body = await read(stage, stage.record(name))
         promised(hashlib.sha256(body).digest() == stage.stored_sha256[name], f"{name} is not what was stored")
         mark = stage.person(name[0]).mark.encode()
         promised(mark not in body, f"{name} still holds planted metadata")
@@ -36,20 +36,20 @@ async def for_verification(stage: Stage) -> str:
 
 async def typed_items(stage: Stage) -> str:
     """What came in as typed items comes out the same."""
-    body = await read(stage, stage.records["A log"])
+    body = await read(stage, stage.record("A log"))
     promised(stage.person("A").canary.encode() in body, "the log is not the one that was sent")
     return f"{size(len(body))} of typed events, opened for the verification engine alone"
 
 
 async def no_purpose(stage: Stage) -> str:
     """A reading that names no purpose."""
-    call = read(stage, stage.records["A log"], purpose=processing_pb2.PURPOSE_UNSPECIFIED)
+    call = read(stage, stage.record("A log"), purpose=processing_pb2.PURPOSE_UNSPECIFIED)
     return await refusal(call, Reason.ERROR_REASON_PURPOSE_REQUIRED)
 
 
 async def nobody_named(stage: Stage) -> str:
     """Troubleshooting without person and ticket."""
-    call = read(stage, stage.records["A log"], SUPPORT, processing_pb2.PURPOSE_TROUBLESHOOTING)
+    call = read(stage, stage.record("A log"), SUPPORT, processing_pb2.PURPOSE_TROUBLESHOOTING)
     return await refusal(call, Reason.ERROR_REASON_PURPOSE_REQUIRED)
 
 
@@ -58,7 +58,7 @@ async def listed(stage: Stage) -> str:
     sees none of it.
     """
     troubleshooting = processing_pb2.PURPOSE_TROUBLESHOOTING
-    await read(stage, stage.records["A log"], SUPPORT, troubleshooting, "staff-7", "T-1042")
+    await read(stage, stage.record("A log"), SUPPORT, troubleshooting, "staff-7", "T-1042")
     own, others = await _accesses(stage, ACME), await _accesses(stage, GLOBEX)
     expected = sum(name[0] in "AB" for name in _VISIBLE) + 2
     promised(len(own) == expected, f"acme sees {len(own)} readings of {expected}")

@@ -67,7 +67,7 @@ async def other_customer(stage: Stage) -> str:
 
 async def renamed_record(stage: Stage) -> str:
     """Even an internal service finds no record of one Customer under the name of another."""
-    name = stage.records["A log"].name.replace("customers/acme/", "customers/globex/")
+    name = stage.record("A log").name.replace("customers/acme/", "customers/globex/")
     stub = stage.suite.stub(StorageServiceStub, "storage", VERIFICATION)
     call = stub.GetRecord(storage_pb2.GetRecordRequest(name=name), timeout=CALL_SECONDS)
     return await refusal(call, Reason.ERROR_REASON_NOT_FOUND)

@@ -69,8 +69,16 @@ class Stage:
     shown: list[Shown] = field(default_factory=list)
 
     def person(self, name: str) -> Person:
-        """Somebody whose session was opened before."""
+        """Somebody whose session was opened before. Raises NotAsPromisedError when it was not."""
+        if name not in self.people:
+            raise NotAsPromisedError(f"not reached: no session was opened for person {name}")
         return self.people[name]
+
+    def record(self, name: str) -> processing_pb2.Record:
+        """A record that was acknowledged before. Raises NotAsPromisedError when it was not."""
+        if name not in self.records:
+            raise NotAsPromisedError(f"not reached: the record {name!r} was never acknowledged")
+        return self.records[name]
 
 
 Act = Callable[[Stage], Awaitable[str]]

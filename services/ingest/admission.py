@@ -8,9 +8,10 @@ from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
 from idv.types.v1 import processing_pb2
 
-from services.ingest.contract import Catalogue, Item
+from services.ingest.contract import Catalogue, Item, Plan
 from services.ingest.notice_terms import Terms
 
+_REMEMBERED = 4096
 _SOURCES = {
     processing_pb2.SOURCE_CUSTOMER: "the Customer",
     processing_pb2.SOURCE_SDK: "the SDK",
@@ -18,10 +19,14 @@ _SOURCES = {
 
 
 class Admission:
-    """Decides by the contract's items; the terms and the session's items are passed in."""
+    """Decides by the contract's items; the terms and the session's items are passed in.
+
+    What was decided is remembered: sessions ask for the same few sets of items again and again.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._decided: dict[tuple[Plan, frozenset[str], Terms, int], frozenset[int]] = {}
 
     def session_items(
         self, asked: Sequence[str], attested: Sequence[str], now: Terms, shown: Terms
@@ -66,17 +71,35 @@ class Admission:
         Raises ITEM_NOT_IN_NOTICE, SOURCE_NOT_ALLOWED or ITEM_NOT_REQUESTED, naming the field at fault.
         """
         plan = self._catalogue.plan(message)
+        allowed = self._allowed(plan, granted, terms, source)
         for descriptor, _ in message.ListFields():
-            item = plan.items[descriptor.number]
-            listed = terms.items.get(item.code)
-            if listed is None:
-                raise _not_in_notice(item.code, terms, f"{field}.{descriptor.name}")
-            if source not in listed.sources:
-                raise _wrong_source(item, source, f"{field}.{descriptor.name}")
-            by_name = item.optional or listed.optional
-            if item.code not in granted and (by_name or plan.category not in granted):
-                raise _not_requested(item, f"{field}.{descriptor.name}", by_name=by_name)
+            if descriptor.number not in allowed:
+                item = plan.items[descriptor.number]
+                refusal = _refusal(item, granted, terms, source, f"{field}.{descriptor.name}")
+                if refusal is not None:
+                    raise refusal
         return plan.category
+
+    def _allowed(
+        self,
+        plan: Plan,
+        granted: frozenset[str],
+        terms: Terms,
+        source: processing_pb2.Source.ValueType,
+    ) -> frozenset[int]:
+        """The numbers of the fields that may be present; worked out once for each set of items and terms."""
+        key = (plan, granted, terms, source)
+        known = self._decided.get(key)
+        if known is None:
+            known = frozenset(
+                number
+                for number, item in plan.items.items()
+                if _refusal(item, granted, terms, source, "") is None
+            )
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()
+            self._decided[key] = known
+        return known
 
     def admit_media(
         self,
@@ -89,13 +112,9 @@ class Admission:
         """As `admit`, for a description whose bytes travel beside it: its item counts as present."""
         plan = self._catalogue.plan(message)
         item = next(iter(plan.items.values()))
-        listed = terms.items.get(item.code)
-        if listed is None:
-            raise _not_in_notice(item.code, terms, field)
-        if source not in listed.sources:
-            raise _wrong_source(item, source, field)
-        if item.code not in granted:
-            raise _not_requested(item, field, by_name=listed.optional)
+        refusal = _refusal(item, granted, terms, source, field)
+        if refusal is not None:
+            raise refusal
         return plan.category
 
     def _check_known(self, attested: Sequence[str]) -> None:
@@ -117,6 +136,25 @@ class Admission:
         if not listed:
             raise _not_in_notice(name, terms, field)
         return listed
+
+
+def _refusal(
+    item: Item,
+    granted: frozenset[str],
+    terms: Terms,
+    source: processing_pb2.Source.ValueType,
+    field: str,
+) -> IdvError | None:
+    """Why an item may not enter; None when it may."""
+    listed = terms.items.get(item.code)
+    if listed is None:
+        return _not_in_notice(item.code, terms, field)
+    if source not in listed.sources:
+        return _wrong_source(item, source, field)
+    by_name = item.optional or listed.optional
+    if item.code not in granted and (by_name or item.category not in granted):
+        return _not_requested(item, field, by_name=by_name)
+    return None
 
 
 def _not_in_notice(name: str, terms: Terms, field: str) -> IdvError:

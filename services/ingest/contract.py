@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from idv.types.v1 import data_pb2, item_pb2
 
 _TIMESTAMP = Timestamp.DESCRIPTOR.full_name
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _STANDALONE = (data_pb2.FaceImage, data_pb2.IdentityDocument)
 
 
@@ -120,6 +121,5 @@ def instant(value: Timestamp) -> datetime | None:
 
 def timestamp(value: datetime) -> Timestamp:
     """The instant as the contract carries it."""
-    made = Timestamp()
-    made.FromDatetime(value)
-    return made
+    since = value - _UNIX
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)

@@ -10,24 +10,20 @@ from datetime import datetime
 
 from idv.errors import IdvError, Reason
 
-from services.runtime.clock import Clock
-
 _RETRY_SECONDS = 0.5
 
 
 class RateLimit:
     """A token bucket for each Customer: `rate` units a second, twice as many at once."""
 
-    def __init__(self, clock: Clock, rate: float, what: str) -> None:
-        self._clock = clock
+    def __init__(self, rate: float, what: str) -> None:
         self._rate = rate
         self._burst = 2 * rate
         self._what = what
         self._buckets: dict[str, tuple[datetime, float]] = {}
 
-    def take(self, customer: str, units: float = 1.0) -> None:
+    def take(self, customer: str, now: datetime, units: float = 1.0) -> None:
         """Takes units; raises OVERLOADED, saying when to come back. More than a burst empties the bucket."""
-        now = self._clock.now()
         since, left = self._buckets.get(customer, (now, self._burst))
         left = min(self._burst, left + max(0.0, (now - since).total_seconds()) * self._rate)
         wanted = min(units, self._burst)

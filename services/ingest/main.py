@@ -39,8 +39,8 @@ async def main(settings: IngestSettings) -> None:
         notice = notice_pb2_grpc.NoticeServiceStub(runtime.channel(settings.notice_target))
         grants = Grants(_verifier(runtime))
         coalescer = Coalescer(storage, queue_bytes=limits.queue_bytes)
-        calls = RateLimit(runtime.clock, limits.calls_per_second, "submissions")
-        upload_bytes = RateLimit(runtime.clock, limits.upload_bytes_per_second, "bytes")
+        calls = RateLimit(limits.calls_per_second, "submissions")
+        upload_bytes = RateLimit(limits.upload_bytes_per_second, "bytes")
         inspector = Inspector(
             MediaLimits(**settings.media.model_dump()), MemoryBudget(limits.memory_bytes // 2)
         )

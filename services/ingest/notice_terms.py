@@ -21,7 +21,7 @@ class Listed:
     sources: frozenset[processing_pb2.Source.ValueType]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Terms:
     """One version: for how long data is kept (days), for which purposes it may be read, what may enter."""
 

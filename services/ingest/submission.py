@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -58,7 +58,7 @@ class Submissions:
         EMPTY_BODY.
         """
         grant = self._grants.of(caller, request.session, request.session_token, field=field)
-        self._rate.take(grant.customer)
+        self._rate.take(grant.customer, received)
         writes = self._writes(request, grant, received, f"{field}.items" if field else "items")
         return ingest_pb2.SubmitItemsResponse(records=await self._coalescer.write(writes))
 
@@ -90,21 +90,20 @@ class Submissions:
         if not present:
             raise _empty(field)
         terms = self._terms.in_force(received)
-        request_id = uuid.UUID(request.request_id)
         receive_time = timestamp(received)
         writes = []
         for descriptor, message in present:
             path = f"{field}.{descriptor.name}"
             category = self._admit(message, path, grant, terms)
             self._check_times(message, path, received)
-            header = record_header(grant, terms, request_id, category, receive_time, ITEMS_MEDIA_TYPE)
+            header = record_header(grant, terms, request.request_id, category, receive_time, ITEMS_MEDIA_TYPE)
             writes.append(
                 storage_pb2.RecordWrite(header=header, body=message.SerializeToString(deterministic=True))
             )
         return writes
 
     def _admit(self, message: Message, path: str, grant: Grant, terms: Terms) -> str:
-        if not message.ListFields():
+        if not message.ByteSize():
             raise _empty(path)
         if terms.version != grant.notice_version:
             # What the version of the session's start did not list, the end user was never shown.
@@ -128,7 +127,7 @@ class Submissions:
 def record_header(
     grant: Grant,
     terms: Terms,
-    request_id: uuid.UUID,
+    request_id: str,
     category: str,
     receive_time: Timestamp,
     media_type: str,
@@ -141,7 +140,7 @@ def record_header(
     """
     return storage_pb2.RecordHeader(
         session_token=grant.token,
-        request_id=str(uuid.uuid5(request_id, category)),
+        request_id=record_request_id(request_id, category),
         category=category,
         source=grant.source,
         receive_time=receive_time,
@@ -150,6 +149,12 @@ def record_header(
         retention_days=terms.retention_days,
         description=description,
     )
+
+
+def record_request_id(request_id: str, category: str) -> str:
+    """The id under which one category of a request is written: a UUIDv8 (RFC 9562, 5.8) made from a hash."""
+    text = hashlib.sha256(f"{request_id.lower()}/{category}".encode()).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-8{text[13:16]}-a{text[17:20]}-{text[20:32]}"
 
 
 def _empty(field: str) -> IdvError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 
@@ -71,7 +70,7 @@ class Uploads:
         grant = self._grants.of(caller, header.session, header.session_token, field="header")
         write = self._admit(header, grant, received)
         self._check_size(header)
-        self._rate.take(grant.customer, header.size_bytes)
+        self._rate.take(grant.customer, received, header.size_bytes)
         with self._budget.holding(_COPIES * header.size_bytes):
             chunks = await _receive(messages, header.size_bytes)
             inspected = await self._inspector.inspect(chunks, header.media_type, header.sha256)
@@ -107,7 +106,7 @@ class Uploads:
         return record_header(
             grant,
             terms,
-            uuid.UUID(header.request_id),
+            header.request_id,
             category,
             timestamp(received),
             header.media_type,

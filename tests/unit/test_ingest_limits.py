@@ -8,38 +8,38 @@ import pytest
 from idv.errors import IdvError, Reason
 
 from services.ingest.limits import MemoryBudget, RateLimit
-from tests.unit.ingest_terms import StillClock
+from tests.unit.ingest_terms import NOON, StillClock
 
 
 def test_a_customer_that_spent_its_burst_is_told_when_to_come_back_and_others_are_not_touched() -> None:
     clock = StillClock()
-    limit = RateLimit(clock, rate=10, what="calls")
+    limit = RateLimit(rate=10, what="calls")
     for _ in range(20):
-        limit.take("acme")
+        limit.take("acme", clock.now())
     with pytest.raises(IdvError) as caught:
-        limit.take("acme")
+        limit.take("acme", clock.now())
     assert caught.value.reason == Reason.ERROR_REASON_OVERLOADED
     assert caught.value.retry_after == pytest.approx(0.1)
-    limit.take("globex")
+    limit.take("globex", clock.now())
     clock.move(0.1)
-    limit.take("acme")
+    limit.take("acme", clock.now())
 
 
 def test_the_bucket_does_not_overflow_and_a_clock_that_goes_back_gives_nothing() -> None:
     clock = StillClock()
-    limit = RateLimit(clock, rate=1, what="calls")
+    limit = RateLimit(rate=1, what="calls")
     clock.move(3600)
-    limit.take("acme", 2)
+    limit.take("acme", clock.now(), 2)
     clock.move(-3600)
     with pytest.raises(IdvError):
-        limit.take("acme")
+        limit.take("acme", clock.now())
 
 
 def test_one_upload_larger_than_a_burst_passes_when_the_bucket_is_full() -> None:
-    limit = RateLimit(StillClock(), rate=10, what="bytes")
-    limit.take("acme", 1000)
+    limit = RateLimit(rate=10, what="bytes")
+    limit.take("acme", NOON, 1000)
     with pytest.raises(IdvError):
-        limit.take("acme", 1000)
+        limit.take("acme", NOON, 1000)
 
 
 def test_memory_that_is_not_free_is_refused_and_given_back_at_the_end() -> None:

@@ -42,6 +42,10 @@ class ConsistencyProof:
     size: int
 
 
+class LogDamagedError(Exception):
+    """The database no longer holds what was signed: nothing is appended until it is restored."""
+
+
 class Appended(NamedTuple):
     """The head after an append, and how many leaves it added."""
 
@@ -84,7 +88,8 @@ class TransparencyLog:
     async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> Appended:
         """Appends those of `entries` that are not logged yet, in order, within the caller's transaction.
 
-        Holds the log's lock until the transaction ends: call it last.
+        Raises LogDamagedError where the log in the database is not the one that was signed. Holds the log's
+        lock until the transaction ends: call it last.
         """
         await log_store.lock(connection)
         head = await self._head(connection)
@@ -92,7 +97,7 @@ class TransparencyLog:
         fresh = [entry for entry in entries if entry.source not in known]
         if not fresh:
             return Appended(head, 0)
-        edge = await log_store.nodes(connection, merkle.subtrees(0, head.size))
+        edge = await self._edge(connection, head)
         hashes = [merkle.leaf_hash(entry.opening.leaf()) for entry in fresh]
         grown = dict(merkle.grow(head.size, edge, hashes))
         await log_store.add_leaves(connection, head.size, fresh, self._clock.now())
@@ -153,6 +158,15 @@ class TransparencyLog:
                 raise _no_such("first_size", error) from error
             nodes = await log_store.nodes(connection, {node for part in plan for node in part})
         return ConsistencyProof(merkle.prove(plan, nodes), size)
+
+    async def _edge(self, connection: AsyncConnection, head: Head) -> dict[merkle.Node, bytes]:
+        """The nodes that an append builds on: signed over only if they lead to the root signed before."""
+        wanted = merkle.subtrees(0, head.size)
+        edge = await log_store.nodes(connection, wanted)
+        signed, _ = open_checkpoint(head.note, self._signer.keys)
+        if len(edge) != len(wanted) or merkle.fold([edge[node] for node in wanted]) != signed.root:
+            raise LogDamagedError(f"the stored nodes do not lead to the signed root of {head.size} leaves")
+        return edge
 
     def _sign(self, size: int, root: bytes) -> Head:
         return Head(size, root, self._signer.sign(size, root), self._clock.now())

@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from services.local.databases import ServiceDatabase
 from services.retention.entries import Entry, entry
-from services.retention.log import TransparencyLog
+from services.retention.log import LogDamagedError, TransparencyLog
 from services.retention.signing import LogSigner, SigningKeyError
 from services.runtime.database import Database
 from tests.retention_parts import ORIGIN, SIGNER, SIGNING_KEY, SetClock, replica
@@ -162,6 +162,28 @@ async def test_the_login_of_the_running_service_cannot_change_what_was_logged(
             await connection.execute(statement.format(f"retention.{table}", column, column))
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE retention.log_nodes SET hash = sha256('other') WHERE level = 2",
+        "DELETE FROM retention.log_nodes WHERE level = 0",
+        "UPDATE retention.log_checkpoints SET size = 8 WHERE size = 7",
+    ],
+)
+async def test_a_log_that_was_tampered_with_in_the_database_is_not_signed_on(
+    service_database: ServiceDatabase, damage: str
+) -> None:
+    async with replica(service_database, NOWHERE) as one:
+        await append(one.log, one.database, entries("true", 7))
+        connection = await asyncpg.connect(service_database.admin_dsn)
+        try:
+            await connection.execute(damage)
+        finally:
+            await connection.close()
+        with pytest.raises(LogDamagedError):
+            await append(one.log, one.database, entries("next", 1))
 
 
 async def test_a_log_is_not_signed_on_with_another_key_or_name(service_database: ServiceDatabase) -> None:

@@ -31,7 +31,7 @@ class Grant:
         if not any(item == category or item.startswith(below) for item in self.items):
             raise IdvError(
                 Reason.ERROR_REASON_ITEM_NOT_REQUESTED,
-                f"the session does not ask for {category}",
+                "the session does not ask for this category",
                 field="category",
                 remedy="open a session that asks for it",
             )

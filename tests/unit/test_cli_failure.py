@@ -62,7 +62,7 @@ def test_sentence_stays_one_line_even_where_a_log_is_quoted() -> None:
         (
             LocalError("It does not start.", "Read its log."),
             3,
-            "unavailable: It does not start: read its log.",
+            "unavailable: It does not start; read its log.",
         ),
         (
             FileNotFoundError(2, "No such file", "x.json"),

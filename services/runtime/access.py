@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -14,14 +14,14 @@ from idv.types.v1 import access_pb2
 
 from services.runtime.identity import Caller, CallerKind
 from services.runtime.resources import owner_of
+from services.runtime.start_error import StartError
 
 
-class MissingRuleError(Exception):
+class MissingRuleError(StartError):
     """Methods without a usable access rule: the server must not start."""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("no usable access rule:\n" + "\n".join(f"  - {fault}" for fault in faults))
-        self.faults = faults
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("methods have no usable access rule", faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -34,8 +34,7 @@ _KEY_RETRY_SECONDS = 10.0
 
 
 class Runtime:
-    """A service's process: clock, log, telemetry, callers' identity, its database, its ports and its
-    periodic jobs.
+    """A service's process: its clock, log, telemetry, database, ports and periodic jobs.
 
     `addresses` holds the bound ports by kind ("tls", "mtls", "health") once `serving` is set.
     """
@@ -67,7 +66,7 @@ class Runtime:
     async def start(cls, settings: ServiceSettings, service: str) -> AsyncIterator[Self]:
         """A runtime that has checked its database and read its callers' keys; closes everything at the end.
 
-        Raises UnsafeDatabaseError, or IdvError UNAVAILABLE when the database is away.
+        Raises StartError, or IdvError UNAVAILABLE when the database is away.
         """
         log = configure(service=service, deployment=settings.deployment, level=settings.telemetry.log_level)
         telemetry = Telemetry(settings.telemetry, service=service, deployment=settings.deployment)
@@ -89,8 +88,7 @@ class Runtime:
         return self._database
 
     def channel(self, target: str) -> AioChannel:
-        """A channel to another service of the suite, with this service's certificate, which follows its
-        files.
+        """A channel to another service of the suite, by mutual TLS with this service's certificate.
 
         Calls inherit the remaining time and the trace of the running call, and raise IdvError. Channels to
         one target are shared and closed with the runtime.
@@ -112,8 +110,9 @@ class Runtime:
         self._services.append(GuardedService(self._core, add_to_server, servicer, service.full_name, rules))
 
     def every(self, job: PeriodicJob) -> None:
-        """Runs `job` while the service serves; under a lease, unless the job says otherwise. Raises
-        ValueError without a database.
+        """Runs `job` while the service serves, under a lease unless it says otherwise.
+
+        Raises ValueError when a lease is needed and the settings name no database.
         """
         if job.leased and self._database is None:
             raise ValueError(f"the job {job.name} needs a lease, and the settings name no database")
@@ -124,8 +123,9 @@ class Runtime:
         self._stopping.set()
 
     async def serve(self) -> None:
-        """Opens the ports and serves until SIGTERM, SIGINT or `stop`; then drains. Raises MissingRuleError
-        before any port opens.
+        """Opens the ports and serves until SIGTERM, SIGINT or `stop`; then drains. Raises StartError.
+
+        A second signal ends the process at once.
         """
         if self._faults:
             raise MissingRuleError(self._faults)
@@ -176,6 +176,4 @@ class Runtime:
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    await asyncio.gather(*tasks, return_exceptions=True)

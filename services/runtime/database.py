@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from services.runtime.calls import waiting_for
 from services.runtime.settings import DatabaseSettings
+from services.runtime.start_error import StartError
 
 _SET_TENANTS = text("SELECT set_config('idv.tenants', :tenants, true)")
 _ROLE = text(
@@ -41,12 +42,11 @@ _DRIVER: Final = (
 )
 
 
-class UnsafeDatabaseError(Exception):
-    """The database or the role would break a promise; `faults` says every reason with its remedy."""
+class UnsafeDatabaseError(StartError):
+    """The database or its role would break a promise: the service must not start."""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("the database cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
-        self.faults = faults
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("the database cannot be used", faults)
 
 
 class Database:

@@ -1,6 +1,4 @@
-"""Channels to other services of the suite: mutual TLS with this service's certificate, deadline and trace
-passed on.
-"""
+"""Channels to other services of the suite: mutual TLS, with deadline and trace passed on."""
 
 from __future__ import annotations
 
@@ -13,6 +11,7 @@ from idv.aio_channel import AioChannel
 from idv.channel import Credentials, options
 
 from services.runtime import calls
+from services.runtime import setting_checks as checks
 from services.runtime.logs import Log
 from services.runtime.settings import TlsFiles
 from services.runtime.tls import Stamp, stamp
@@ -24,9 +23,7 @@ _OUTSIDE_SECONDS: Final = 30.0
 
 
 class Peers:
-    """The channels of a process, one for each target; they move to new connections when the certificate is
-    replaced.
-    """
+    """The channels of a process, one for each target; they reconnect when the certificate is replaced."""
 
     def __init__(self, files: TlsFiles, log: Log) -> None:
         self._files = files
@@ -72,8 +69,11 @@ class Peers:
             try:
                 now = stamp(self._files)
                 if now != self._stamp:
-                    self._reopen()
                     self._stamp = now
+                    checks.certificate_pair(
+                        self._files.certificate, self._files.private_key, self._files.authority
+                    )
+                    self._reopen()
             except (OSError, ValueError) as error:
                 self._log.error("the renewed certificate cannot be used", exc_info=error)
 

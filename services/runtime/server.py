@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from services.runtime.access import AccessRule
 from services.runtime.interceptors import Core
 from services.runtime.logs import Log
 from services.runtime.settings import ServerSettings, ServiceSettings
+from services.runtime.start_error import StartError
 from services.runtime.tls import server_credentials
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -79,10 +81,12 @@ class Server:
         ):
             if address is not None:
                 credentials = server_credentials(self._settings.tls, self._log, mutual=mutual)
-                addresses[kind] = _bound(address, self._server.add_secure_port(address, credentials))
+                add = partial(self._server.add_secure_port, server_credentials=credentials)
+                addresses[kind] = _bind(f"listen_{kind}", address, add)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
         health_address = self._settings.listen_health
-        addresses["health"] = _bound(health_address, self._health_server.add_insecure_port(health_address))
+        plain = self._health_server.add_insecure_port
+        addresses["health"] = _bind("listen_health", health_address, plain)
         await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._health_server.start()
         await self._server.start()
@@ -122,5 +126,10 @@ def server_options(limits: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
-def _bound(address: str, port: int) -> str:
+def _bind(setting: str, address: str, add: Callable[[str], int]) -> str:
+    try:
+        port = add(address)
+    except RuntimeError as error:  # gRPC gives no other reason
+        fault = f"{setting}: {address} cannot be opened; is it in use, or no address of this machine?"
+        raise StartError("a port cannot be opened", [fault]) from error
     return f"{address.rpartition(':')[0]}:{port}"

@@ -95,7 +95,7 @@ class TelemetrySettings(_Part):
     """
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    otlp_endpoint: str | None = None
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
     directory: Directory | None = None
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The share of calls that leave a trace and, when they succeed, a log line. Failures always leave a

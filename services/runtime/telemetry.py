@@ -47,7 +47,7 @@ class Telemetry:
         )
         readers: list[MetricReader] = []
         for spans, metrics in exporters:
-            self._traces.add_span_processor(BatchSpanProcessor(spans))
+            self._traces.add_span_processor(BatchSpanProcessor(spans, export_timeout_millis=5000))
             readers.append(
                 PeriodicExportingMetricReader(metrics, export_interval_millis=settings.metric_seconds * 1000)
             )

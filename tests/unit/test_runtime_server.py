@@ -25,6 +25,7 @@ from services.runtime.access import MissingRuleError
 from services.runtime.bootstrap import Runtime
 from services.runtime.jobs import PeriodicJob
 from services.runtime.settings import ServiceSettings
+from services.runtime.start_error import StartError
 from tests.echo_service import BARE_SERVICE, Echo, EchoServicer, add_echo, call
 from tests.runtime_process import TENANT, Process, make_settings, running
 from tests.waiting import until
@@ -79,6 +80,14 @@ async def test_a_method_without_rule_stops_the_start_and_all_are_named(tmp_path:
         with pytest.raises(MissingRuleError, match=r"(?s)First.*Second"):
             await runtime.serve()
         assert runtime.addresses == {}
+
+
+async def test_a_port_in_use_stops_the_start_and_is_named(tmp_path: Path) -> None:
+    async with running(tmp_path) as process:
+        taken = process.runtime.addresses["tls"]
+        async with Runtime.start(make_settings(tmp_path, listen_tls=taken), service="echo") as runtime:
+            with pytest.raises(StartError, match=rf"listen_tls: {taken}"):
+                await runtime.serve()
 
 
 def _served_serial(address: str, authority: Path) -> int:

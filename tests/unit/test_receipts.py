@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,3 +239,12 @@ def test_the_canonical_entry_is_that_of_the_standard() -> None:
     assert receipts.canonical(entry).decode() == (
         '{"a":{"b":-2,"c":1},"big":"x","string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
     )
+
+
+def test_the_example_in_the_documentation_verifies() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "receipts.md").read_text()
+    blocks = dict(re.findall(r"^```(json|)\n(.*?)^```$", page.partition("## An example")[2], re.M | re.S))
+    verified = receipts.verify(blocks["json"], blocks[""])
+    assert verified.covers("7f0e4a52-6a1b-4a53-8c58-2f1f0f7b8f11", {"subject": "user-17"})
+    for field in verified.entry:
+        assert f"`{field}`" in page.partition("## The entry")[2], "each field of an entry is explained"

@@ -2,5 +2,5 @@
 
 import os
 
-# Read when gRPC is loaded: what its core writes to standard error by itself can name the addresses of callers.
+# Read when gRPC is loaded: what its core writes to standard error by itself can name callers' addresses.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

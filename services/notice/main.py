@@ -23,21 +23,20 @@ _CUSTOMERS = customers_pb2.DESCRIPTOR.services_by_name["CustomerService"]
 async def main(settings: NoticeSettings) -> None:
     """Serves until SIGTERM. Raises UnsafeDatabaseError, IdvError or OSError when it cannot start."""
     async with Runtime.start(settings, service="notice") as runtime:
-        items = catalogue()
-        versions = Versions(runtime.database, runtime.clock, items)
-        feed = TermsFeed(versions, runtime.log)
-        await feed.refresh()
-        pages = Pages(feed, versions, runtime.clock, items)
-        runtime.add(
-            notice_pb2_grpc.add_NoticeServiceServicer_to_server,
-            NoticeApi(versions, feed, runtime.clock),
-            _NOTICES,
-        )
-        runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, CustomerApi(), _CUSTOMERS)
-        async with (
-            PageServer(pages.application(), settings.listen_page, runtime.log),
-            asyncio.TaskGroup() as tasks,
-        ):
-            following = tasks.create_task(feed.run())
-            await runtime.serve()
-            following.cancel()
+        await serve(runtime, settings.listen_page)
+
+
+async def serve(runtime: Runtime, listen_page: str) -> None:
+    """Serves versions and pages on a runtime until it is told to stop."""
+    items = catalogue()
+    versions = Versions(runtime.database, runtime.clock, items)
+    feed = TermsFeed(versions, runtime.log)
+    await feed.refresh()
+    pages = Pages(feed, versions, runtime.clock, items)
+    notices = NoticeApi(versions, feed, runtime.clock)
+    runtime.add(notice_pb2_grpc.add_NoticeServiceServicer_to_server, notices, _NOTICES)
+    runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, CustomerApi(), _CUSTOMERS)
+    async with PageServer(pages.application(), listen_page, runtime.log), asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(feed.run())
+        await runtime.serve()
+        following.cancel()

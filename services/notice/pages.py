@@ -52,7 +52,7 @@ class _Edition:
 
 
 class Pages:
-    """Serves the version in force. What is asked often is rendered once; the database is asked once a version."""
+    """Serves the version in force: rendered once, the database asked once for each version."""
 
     def __init__(
         self, feed: TermsFeed, versions: Versions, clock: Clock, items: Mapping[str, CatalogueItem]

@@ -20,7 +20,7 @@ _TAGS = {
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "a", "strong", "em", "code", "pre", "blockquote", "hr", "br"),
     *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"),
 }
-_ATTRIBUTES = {"a": {"href"}, "h2": {"id"}, "ol": {"start"}}
+_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "h2": {"id"}, "ol": {"start"}}
 _SCHEMES = {"https", "mailto"}
 _LINK_REL = "noopener noreferrer"
 _MARK_PARAGRAPH = f"<p>{ITEMS_MARK}</p>"
@@ -78,8 +78,12 @@ def as_markdown(text: Text, terms: Terms, items: Mapping[str, CatalogueItem]) ->
 def as_html(text: Text, terms: Terms) -> Rendered:
     """The text as HTML of few tags; links lead to https, mail and this page; nothing is loaded."""
     parser = markdown_parser()
-    title_and_rest = parser.parse(_with_retention(text, terms))
-    tokens = title_and_rest[3:]  # the page sets the title itself
+    if text.language == "en":
+        parser.options["typographer"] = True
+        parser.enable("smartquotes")
+    tokens = parser.parse(_with_retention(text, terms))[3:]  # the page sets the title itself
+    if text.language == "zh":
+        _join_lines(tokens)
     sections: list[Section] = []
     for heading, inline in pairwise(tokens):
         if heading.type == "heading_open" and heading.tag == "h2":
@@ -90,6 +94,14 @@ def as_html(text: Text, terms: Terms) -> Rendered:
     before, _, after = clean.partition(_MARK_PARAGRAPH)
     halves = (Markup(before), Markup(after))  # noqa: S704 - cleaned just now
     return Rendered(text.title, tuple(sections), *halves)
+
+
+def _join_lines(tokens: list[Token]) -> None:
+    """Takes the space out of line ends: Chinese is written without."""
+    for token in tokens:
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type, child.content = "text", ""
 
 
 def _with_retention(text: Text, terms: Terms) -> str:

@@ -11,9 +11,8 @@ from services.notice.versions import Shelf, Versions
 from services.runtime.logs import Log
 
 POLL_SECONDS = 0.25
-"""How often the database is asked whether anything changed, so that followers hear of a change within a second,
-whichever replica made it. A notification can be lost, and does not pass every pooler; a question can be asked
-again."""
+"""How often the database is asked whether anything changed: followers hear of it within a second, whichever
+replica made the change. A notification can be lost and does not pass every pooler; a question is repeated."""
 
 
 class TermsFeed:

@@ -76,7 +76,7 @@ def parse_terms(text: str, items: Mapping[str, CatalogueItem], file: str = TERMS
         # Through JSON: strict there still lets a list be a tuple, and nothing else be anything else.
         terms = Terms.model_validate_json(json.dumps(document.value))
     except ValidationError as error:
-        faults = [_fault(document, detail) for detail in error.errors(include_url=False)]
+        faults = [_fault(document, detail) for detail in _causes(error.errors(include_url=False))]
         raise InvalidNoticeError([*faults, *_unknown_codes(document, _codes(document), items)]) from None
     refuse([*_unknown_codes(document, _codes(document), items), *_repeats(document, terms)])
     return terms
@@ -127,6 +127,26 @@ def _repeated(document: Document, paths: Iterator[Path], values: tuple[str, ...]
         seen.add(value)
 
 
+def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without the lists that are too short only because what they hold was refused."""
+    paths = [detail["loc"] for detail in details]
+
+    def caused(detail: ErrorDetails) -> bool:
+        loc = detail["loc"]
+        return detail["type"] == "too_short" and any(
+            path != loc and path[: len(loc)] == loc for path in paths
+        )
+
+    return [detail for detail in details if not caused(detail)]
+
+
+_REASONS = {
+    "missing": "Is missing",
+    "extra_forbidden": "Is no field of the terms",
+    "model_type": "Is no mapping of keys and values",
+    "model_attributes_type": "Is no mapping of keys and values",
+    "json_invalid": "Holds characters that are none",
+}
 _REMEDIES = {
     "missing": "Add it",
     "extra_forbidden": "Remove it, or correct its spelling",
@@ -147,7 +167,7 @@ def _fault(document: Document, detail: ErrorDetails) -> Fault:
     """A pydantic error in the words of an officer's document."""
     path: Path = tuple(part for part in detail["loc"] if part != "[key]")
     kind = detail["type"]
-    reason = {"missing": "Is missing", "extra_forbidden": "Is no field of the terms"}.get(kind, detail["msg"])
+    reason = _REASONS.get(kind, detail["msg"])
     if kind == "literal_error":
         return document.fault(path, "Not one of the values allowed", f"Use {detail['ctx']['expected']}")
     return document.fault(

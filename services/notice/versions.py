@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -95,7 +96,7 @@ class Versions:
     async def draft(self, sources: Sources, call: Call) -> tuple[Version, Shelf]:
         """Stores a draft. Raises NOTICE_INVALID with the faults, and stores nothing, unless there is none."""
         try:
-            draft = parse(sources, self._items)
+            draft = await asyncio.to_thread(parse, sources, self._items)  # a long text takes a while
         except InvalidNoticeError as error:
             raise errors.invalid(error) from error
 

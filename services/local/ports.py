@@ -10,6 +10,7 @@ import contextlib
 import json
 import random
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from services.local.files import write_private
@@ -64,6 +65,11 @@ class PortBook:
         self._ports: dict[str, int] = {}
         with contextlib.suppress(FileNotFoundError, ValueError):
             self._recorded = json.loads(path.read_text())
+
+    @property
+    def recorded(self) -> Mapping[str, int]:
+        """What is written down, whether it is free or not."""
+        return dict(self._recorded)
 
     def port(self, name: str, *, with_grpc: bool = False) -> int:
         """The port of this name; the same for the life of this book."""

@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 
 from services.local.leftovers import start_time
-from services.local.objects import BUCKET_PREFIX, ObjectStore, weed_program
+from services.local.objects import BUCKET_PREFIX, ObjectStore
 from services.local.ports import GRPC_OFFSET, is_free
 from services.local.postgres import Postgres
+from services.local.weed import weed_program
 from tests.s3 import client_error, s3_client
 
 _LOST_CONNECTION = (
@@ -88,10 +89,23 @@ async def test_a_server_left_by_a_killed_run_is_ended_before_the_next(tmp_path: 
 
 
 async def test_stopped_servers_leave_no_port_no_socket_and_no_shared_memory(tmp_path: Path) -> None:
+    before = _shared_memory()
     async with Postgres(tmp_path / "postgres") as postgres, ObjectStore(tmp_path / "objects") as objects:
         ports = [postgres.port, *vars(objects.ports).values()]
     assert all(is_free(port) and is_free(port + GRPC_OFFSET) for port in ports)
-    assert _left_in_shared_folders(ports) == []
+    assert _left_sockets(ports) == []
+    assert _shared_memory() <= before
+
+
+async def test_socket_files_left_by_a_killed_store_are_gone_after_the_next_run(tmp_path: Path) -> None:
+    killed = ObjectStore(tmp_path / "objects")
+    await killed.start()
+    await killed.kill()
+    ports = list(vars(killed.ports).values())
+    assert _left_sockets(ports) != []
+    async with ObjectStore(tmp_path / "objects") as again:
+        assert again.ports == killed.ports
+    assert _left_sockets(ports) == []
 
 
 async def test_objects_survive_kill_of_the_store_and_its_restart(tmp_path: Path) -> None:
@@ -133,7 +147,10 @@ async def test_files_of_the_servers_are_closed_to_other_users(tmp_path: Path) ->
         assert (tmp_path / "postgres" / "data").stat().st_mode & 0o077 == 0
 
 
-def _left_in_shared_folders(ports: list[int]) -> list[Path]:
+def _left_sockets(ports: list[int]) -> list[Path]:
     names = [f"seaweedfs-*-{port + GRPC_OFFSET}.sock" for port in ports]
-    sockets = [path for name in names for path in Path("/tmp").glob(name)]  # noqa: S108
-    return sockets + list(Path("/dev/shm").glob("PostgreSQL.*"))  # noqa: S108
+    return [path for name in names for path in Path("/tmp").glob(name)]  # noqa: S108
+
+
+def _shared_memory() -> set[Path]:
+    return set(Path("/dev/shm").glob("PostgreSQL.*"))  # noqa: S108

@@ -1,13 +1,13 @@
-"""Structured logs, redacted by construction: JSON lines with a constant event and allow-listed keys, and
-nothing else.
-"""
+"""Structured logs, redacted by construction: JSON lines of a constant event and allow-listed keys."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import traceback
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
+from itertools import islice
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO
 
@@ -16,60 +16,23 @@ from structlog.typing import FilteringBoundLogger
 
 Log = FilteringBoundLogger
 
-KEYS: Final = frozenset(
-    [
-        "event",
-        "level",
-        "timestamp",
-        "service",
-        "deployment",
-        "environment",
-        "version",
-        "method",
-        "code",
-        "reason",
-        "duration_ms",
-        "caller",
-        "trace_id",
-        "span_id",
-        "exception",
-        "exception_causes",
-        "locations",
-        "library",
-        "location",
-        "sqlstate",
-        "fields",
-        "job",
-        "count",
-        "outcome",
-        "state",
-        "port",
-        "address",
-        "seconds",
-        "attempt",
-        "remedy",
-        "day",
-        "slot",
-        "bytes",
-        "revision",
-        "notice_version",
-        "item",
-        "category",
-    ]
-)
-"""All that a log line may say. None can hold an end user's value: ids of people, subjects, sessions and
-records are not here.
-"""
+_FRAME = ("event", "level", "timestamp", "service", "deployment", "dropped_keys")
+_CALLS = ("method", "code", "reason", "fields", "duration_ms", "caller", "trace_id")
+_FAILURES = ("exception", "exception_causes", "locations", "library", "location", "sqlstate", "attempt")
+_WORK = ("job", "outcome", "state", "address", "count", "bytes", "seconds", "remedy", "revision")
+_DATA = ("day", "slot", "notice_version", "item", "category")
+KEYS: Final = frozenset((*_FRAME, *_CALLS, *_FAILURES, *_WORK, *_DATA))
+"""All that a line may say: nothing that holds an end user's value, or names a person, session or record."""
 
 _MAX_TEXT: Final = 300
-_DROPPED: Final = "dropped_keys"
+_MAX_CHAIN: Final = 8
+_MAX_FRAMES: Final = 20
 
 
 def configure(
     *, service: str, deployment: str, level: str, stream: TextIO | None = None, keys: Iterable[str] = ()
 ) -> Log:
-    """Sends every log of the process as JSON lines to `stream` (standard output), and returns the service's
-    logger.
+    """Sends every log of the process to `stream` (standard output); returns the service's logger.
 
     `keys` allows more keys than KEYS. Lines of libraries are reduced to logger, place and exception type:
     what they say may quote a value, a statement or an address.
@@ -110,36 +73,36 @@ class _Allow:
         kept = {key: _plain(value) for key, value in event.items() if key in self._keys}
         dropped = sorted(event.keys() - kept.keys())
         if dropped:
-            kept[_DROPPED] = dropped
+            kept["dropped_keys"] = dropped
         return kept
 
 
 def _plain(value: Any) -> Any:
+    """The value, if it is a plain one; of anything else only its type, as its text could hold anything."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    return str(value)[:_MAX_TEXT]
+    return value[:_MAX_TEXT] if isinstance(value, str) else type(value).__name__
 
 
 def _describe_exception(
     _logger: Any, _name: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     error = event.pop("exc_info", None)
+    if error is True:  # log.exception()
+        error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         event.update(describe(error))
     return event
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The types of an exception and its causes, and where each was raised; never a message, an argument or
-    a local variable.
+    """The types of an exception and of what caused it, and where each was raised.
+
+    Never a message, an argument, a line of source or a local variable: each can hold a value.
     """
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and len(chain) < 8:
-        chain.append(cause)
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    chain = list(islice(_causes(error), _MAX_CHAIN))
     return {
         "exception": _type(error),
         "exception_causes": [_type(part) for part in chain[1:]],
@@ -148,17 +111,20 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def locations(trace: TracebackType | None) -> list[str]:
-    """`file:line function` of each frame, outermost first, without source text or values."""
-    frames = traceback.extract_tb(trace)
-    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames][-20:]
+    """`file:line function` of the innermost frames, innermost last."""
+    frames = traceback.extract_tb(trace)[-_MAX_FRAMES:]
+    return [f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} {frame.name}" for frame in frames]
 
 
-def _short(path: str) -> str:
-    for marker in ("/site-packages/", "/services/", "/protos/"):
-        head, found, tail = path.rpartition(marker)
-        if found:
-            return (marker.strip("/") + "/" if marker == "/services/" else "") + tail if head else path
-    return path.rsplit("/", 1)[-1]
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception, the members of a group, then its cause or context, in depth."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from _causes(member)
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _causes(cause)
 
 
 def _type(error: BaseException) -> str:

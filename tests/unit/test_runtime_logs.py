@@ -81,3 +81,20 @@ async def test_what_libraries_log_is_reduced_to_its_place(log: Log, stream: io.S
 def test_a_long_text_is_cut(log: Log, stream: io.StringIO) -> None:
     log.info("long", extra="x" * 10_000)
     assert len(_lines(stream)[0]["extra"]) <= 300
+
+
+def test_an_object_is_named_by_its_type_only(log: Log, stream: io.StringIO) -> None:
+    log.info("given", extra={"name": CANARY}, fields=[b"canary-4711", None, 1.5])
+    (line,) = _lines(stream)
+    assert (line["extra"], line["fields"]) == ("dict", ["bytes", None, 1.5])
+
+
+def test_a_groups_members_are_described_too(log: Log, stream: io.StringIO) -> None:
+    try:
+        raise ExceptionGroup(CANARY, [KeyError(CANARY), OSError(CANARY)])
+    except ExceptionGroup:
+        log.exception("failed")
+    (line,) = _lines(stream)
+    assert line["exception"] == "ExceptionGroup"
+    assert line["exception_causes"] == ["KeyError", "OSError"]
+    assert CANARY not in stream.getvalue()

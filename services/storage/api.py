@@ -19,7 +19,7 @@ from services.storage.erasure import Erasure
 from services.storage.instants import timestamp
 from services.storage.listing import Listing
 from services.storage.reader import Reader
-from services.storage.sealing import Opener, Sealer
+from services.storage.sealing import Opener, Sealer, described
 from services.storage.sessions import Sessions
 from services.storage.store import keys as key_store
 from services.storage.uploads import Uploads
@@ -66,16 +66,22 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self, request: storage_pb2.WriteRecordsRequest, context: Any
     ) -> storage_pb2.WriteRecordsResponse:
         """See the contract."""
+        if len(request.writes) == 1:  # a lone write needs no task of its own
+            return storage_pb2.WriteRecordsResponse(outcomes=[await self._write(request.writes[0])])
         outcomes = await asyncio.gather(*(self._write(write) for write in request.writes))
         return storage_pb2.WriteRecordsResponse(outcomes=outcomes)
 
     async def _write(self, write: storage_pb2.RecordWrite) -> storage_pb2.WriteOutcome:
         try:
-            row = await self._parts.writer.write(await self._parts.sealer.small(write))
-            opening = await self._parts.opener.describe(row)
+            row = await self._parts.sealer.small(write)
+            written = await self._parts.writer.write(row)
+            if written is row:
+                record = described(row, write.header, len(write.body))
+            else:
+                record = (await self._parts.opener.describe(written)).record
         except IdvError as error:
             return storage_pb2.WriteOutcome(error=error.to_status())
-        return storage_pb2.WriteOutcome(record=opening.record)
+        return storage_pb2.WriteOutcome(record=record)
 
     async def WriteObject(
         self, request_iterator: AsyncIterator[storage_pb2.WriteObjectRequest], context: Any

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 
 from services.storage.epochs import Epoch
+
+_LENGTH = Struct(">I").pack
 
 
 def length_prefixed(*parts: bytes) -> bytes:
     """Joins parts, each after its length as four bytes, big endian."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    pieces: list[bytes] = []
+    for part in parts:
+        pieces.append(_LENGTH(len(part)))
+        pieces.append(part)
+    return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,13 @@ class Opener:
         return opening
 
 
+def described(row: RecordRow, header: storage_pb2.RecordHeader, size: int) -> processing_pb2.Record:
+    """The description of a record that was sealed just now, without opening it."""
+    record = processing_pb2.Record(source=header.source, size_bytes=size, media_type=header.media_type)
+    fill(record, row)
+    return record
+
+
 def fill(record: processing_pb2.Record, row: RecordRow) -> None:
     """Completes a description by what the row says in the clear."""
     record.name = record_name(row.customer, str(row.session), str(row.record))

@@ -20,9 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.retention import log_store
 from services.retention.entries import Entry
 from services.retention.log_store import Head
-from services.retention.signing import LogSigner, SigningKeyError
+from services.retention.signing import LogSigner
 from services.runtime.clock import Clock
 from services.runtime.database import Database
+from services.runtime.start_error import StartError
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,16 @@ class ConsistencyProof:
 
     hashes: list[bytes]
     size: int
+
+
+class ForeignLogError(StartError):
+    """The log in the database was signed under a name or key that the settings do not give."""
+
+    def __init__(self, size: int, why: NoteError) -> None:
+        remedy = "set log.origin and log.signing_key as they were, or name the key before in log.former_keys"
+        super().__init__(
+            "the transparency log cannot be signed on", [f"its head of {size} leaves: {why}; {remedy}"]
+        )
 
 
 class LogDamagedError(Exception):
@@ -67,7 +78,7 @@ class TransparencyLog:
         return self._signer.published()
 
     async def open(self) -> None:
-        """Signs the empty log if it is new. Raises SigningKeyError where its head is by an unknown key.
+        """Signs the empty log if it is new. Raises ForeignLogError where its head is by an unknown key.
 
         Receipts would stop verifying if a wrong key went on signing, so a start with one is refused.
         """
@@ -80,10 +91,7 @@ class TransparencyLog:
         try:
             open_checkpoint(head.note, self._signer.keys)
         except NoteError as error:
-            raise SigningKeyError(
-                f"the log's head of {head.size} leaves does not verify with the keys set ({error}): "
-                "set log.origin and log.signing_key as they were, or name the key before in log.former_keys"
-            ) from error
+            raise ForeignLogError(head.size, error) from error
 
     async def append(self, connection: AsyncConnection, entries: Sequence[Entry]) -> Appended:
         """Appends those of `entries` that are not logged yet, in order, within the caller's transaction.

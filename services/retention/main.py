@@ -30,7 +30,7 @@ from services.runtime.jobs import PeriodicJob
 
 
 async def main(settings: RetentionSettings) -> None:
-    """Serves until SIGTERM. Raises SigningKeyError or SealError where a key that is set cannot be used."""
+    """Serves until SIGTERM. Raises StartError, or IdvError UNAVAILABLE when the database is away."""
     signer = LogSigner.load(settings.log.origin, settings.log.signing_key, settings.log.former_keys)
     seal = TargetSeal.load(settings.request_key)
     terms = DeletionTerms(

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from idv.checkpoint import NoteError, VerifierKey
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
+from services.retention.sealing import SealError, TargetSeal
+from services.retention.signing import SigningKeyError, read_key
 from services.runtime import setting_checks as checks
 from services.runtime.settings import Address, DatabaseSettings, ReadableFile, ServiceSettings
+
+
+def _signing_key(file: Path) -> Path:
+    try:
+        read_key(file)
+    except SigningKeyError as error:
+        raise checks.fault(str(error), "give an Ed25519 key as PKCS #8 in PEM, without a password") from error
+    return file
+
+
+def _request_key(file: Path) -> Path:
+    try:
+        TargetSeal.load(file)
+    except SealError as error:
+        raise checks.fault(str(error), "write 32 random bytes as base64, once, and keep them") from error
+    return file
+
+
+def _verifier_key(text: str) -> str:
+    try:
+        VerifierKey.parse(text)
+    except NoteError as error:
+        raise checks.fault(f"a former key cannot be read: {error}", "give it as it was published") from error
+    return text
 
 
 class LogSettings(BaseModel):
@@ -19,21 +46,10 @@ class LogSettings(BaseModel):
 
     origin: Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
     """The log's name for ever, in every checkpoint: a URL without its scheme, such as `idv.example/log`."""
-    signing_key: ReadableFile
+    signing_key: Annotated[ReadableFile, AfterValidator(_signing_key)]
     """Ed25519 private key, PKCS #8 in PEM."""
-    former_keys: tuple[str, ...] = ()
+    former_keys: tuple[Annotated[str, AfterValidator(_verifier_key)], ...] = ()
     """Verifier keys of older checkpoints, the newest first; published with the present one."""
-
-    @field_validator("former_keys")
-    @classmethod
-    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            try:
-                VerifierKey.parse(text)
-            except NoteError as error:
-                problem = f"a former key cannot be read: {error}"
-                raise checks.fault(problem, "give it as it was published") from error
-        return value
 
 
 class JobSettings(BaseModel):
@@ -60,7 +76,7 @@ class RetentionSettings(ServiceSettings):
     notice_target: Address
     """Where notice is reached, by mutual TLS."""
     log: LogSettings
-    request_key: ReadableFile
+    request_key: Annotated[ReadableFile, AfterValidator(_request_key)]
     """32 random bytes as base64: seals what a deletion is of until done, and keys the digests of requests."""
     jobs: JobSettings = JobSettings()
     opening_days: Annotated[int, Field(ge=1, le=3660)] = 30

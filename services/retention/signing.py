@@ -13,7 +13,7 @@ from idv.checkpoint import Checkpoint, VerifierKey, sign_note
 
 
 class SigningKeyError(Exception):
-    """The log cannot be signed with this key; the message says why and what to do."""
+    """The file holds no key that the log can be signed with; the message says why."""
 
 
 class LogSigner:
@@ -27,13 +27,7 @@ class LogSigner:
     @classmethod
     def load(cls, origin: str, file: Path, former: Iterable[str] = ()) -> LogSigner:
         """Reads the private key (Ed25519, PKCS #8 in PEM). Raises SigningKeyError if it is another."""
-        try:
-            key = serialization.load_pem_private_key(file.read_bytes(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise SigningKeyError(f"{file} holds no private key in PEM without a password") from error
-        if not isinstance(key, Ed25519PrivateKey):
-            raise SigningKeyError(f"{file} holds a key of another kind than Ed25519")
-        return cls(origin, key, map(VerifierKey.parse, former))
+        return cls(origin, read_key(file), map(VerifierKey.parse, former))
 
     def sign(self, size: int, root: bytes) -> str:
         """The signed note for the head of `size` leaves under `root`."""
@@ -42,6 +36,17 @@ class LogSigner:
     def published(self) -> str:
         """The verifier keys, one a line: what a Customer verifies receipts with."""
         return "\n".join(map(str, self.keys))
+
+
+def read_key(file: Path) -> Ed25519PrivateKey:
+    """The private key in `file`. Raises SigningKeyError."""
+    try:
+        key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SigningKeyError(f"{file} holds no private key in PEM without a password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningKeyError(f"{file} holds a key of another kind than Ed25519")
+    return key
 
 
 def generate(file: Path) -> None:

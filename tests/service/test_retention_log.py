@@ -15,8 +15,8 @@ from sqlalchemy import event
 
 from services.local.databases import ServiceDatabase
 from services.retention.entries import Entry, entry
-from services.retention.log import LogDamagedError, TransparencyLog
-from services.retention.signing import LogSigner, SigningKeyError
+from services.retention.log import ForeignLogError, LogDamagedError, TransparencyLog
+from services.retention.signing import LogSigner
 from services.runtime.database import Database
 from tests.retention_parts import ORIGIN, SIGNER, SIGNING_KEY, SetClock, replica
 
@@ -191,7 +191,7 @@ async def test_a_log_is_not_signed_on_with_another_key_or_name(service_database:
         pass
     other = Ed25519PrivateKey.from_private_bytes(bytes(32))
     for wrong in (LogSigner(ORIGIN, other), LogSigner("other.example/log", SIGNING_KEY)):
-        with pytest.raises(SigningKeyError, match="former_keys"):
+        with pytest.raises(ForeignLogError, match="former_keys"):
             async with replica(service_database, NOWHERE, signer=wrong):
                 pass
 

@@ -1,0 +1,51 @@
+"""The settings of retention: every key file that cannot be used is named at once, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.local.authority import DevelopmentAuthority
+from services.retention import sealing, signing
+from services.retention.settings import RetentionSettings
+from services.runtime.settings import SettingsError, load_settings
+
+
+def written(folder: Path, **changes: object) -> Path:
+    """A settings file with good keys, changed as told."""
+    files = DevelopmentAuthority(folder).service("retention")
+    signing.generate(folder / "log.pem")
+    sealing.generate(folder / "request.key")
+    values: dict[str, object] = {
+        "deployment": "test",
+        "trust_domain": "idv.example",
+        "listen_mtls": "127.0.0.1:0",
+        "tls": {name: str(path) for name, path in vars(files).items()},
+        "database": {"dsn": "postgresql://user:password@127.0.0.1:5432/idv"},
+        "storage_target": "127.0.0.1:1",
+        "notice_target": "127.0.0.1:2",
+        "log": {"origin": "idv.example/log", "signing_key": str(folder / "log.pem")},
+        "request_key": str(folder / "request.key"),
+    }
+    file = folder / "retention.yaml"
+    file.write_text(yaml.safe_dump(values | changes))
+    return file
+
+
+def test_good_settings_are_taken(tmp_path: Path) -> None:
+    settings = load_settings(RetentionSettings, written(tmp_path))
+    assert settings.opening_days == 30, "openings are kept as long as the data was"
+    assert settings.log.former_keys == ()
+
+
+def test_every_unusable_key_is_named_at_once(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("no key!")
+    log = {"origin": "two words", "signing_key": str(broken), "former_keys": ["no key"]}
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(RetentionSettings, written(tmp_path, log=log, request_key=str(broken)))
+    faults = {fault.field for fault in refusal.value.faults}
+    assert faults == {"log.origin", "log.signing_key", "log.former_keys.0", "request_key"}
+    assert "no key!" not in str(refusal.value)

@@ -32,8 +32,10 @@ test: env ## every test, on real servers
 check: env ## style, types, import rules, contracts, generated code
 	ruff check .
 	ruff format --check .
-	mypy services protos/idv protos/generate.py tests benchmarks
+	mypy services protos/idv tests benchmarks
+	mypy --scripts-are-modules protos/generate.py docs/generate.py
 	lint-imports
+	python docs/generate.py --check
 	@mkdir -p build
 	python protos/generate.py --descriptors build/idv.binpb
 	buf lint build/idv.binpb --config protos/buf.yaml --path idv
@@ -47,6 +49,9 @@ bench: env ## measure against the bare limits of this machine; writes docs/bench
 protos: env ## generate the stubs beside their .proto files
 	@python protos/generate.py
 
+docs: env ## write the reference pages that are made from contracts and settings
+	@python docs/generate.py
+
 lock: env ## resolve the locks anew: hashes, no addresses
 	@for lock in "requirements.txt" "requirements-local.txt --extra local" "requirements-dev.txt --extra local requirements-dev.in"; do \
 	  set -- $$lock; uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -59,4 +64,4 @@ release-contract: env ## take today's contract as the one that later changes mus
 clean: ## remove what the targets made, the environment included
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .idv
 
-.PHONY: help env demo up test check bench protos lock release-contract clean
+.PHONY: help env demo up test check bench protos docs lock release-contract clean

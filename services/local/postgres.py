@@ -169,6 +169,7 @@ class Postgres:
         fresh.mkdir(mode=0o700)
         take_over(fresh, account)
         read_end, write_end = os.pipe()
+        take_over(read_end, account)
         try:
             os.write(write_end, password.encode() + b"\n")
             os.close(write_end)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
@@ -87,13 +87,14 @@ class Runtime:
             raise ValueError("the setting database is missing")
         return self._database
 
-    def channel(self, target: str) -> AioChannel:
+    def channel(self, target: str, retried: Sequence[str] = ()) -> AioChannel:
         """A channel to another service of the suite, by mutual TLS with this service's certificate.
 
-        Calls inherit the remaining time and the trace of the running call, and raise IdvError. Channels to
+        Calls inherit the remaining time and the trace of the running call, and raise IdvError. `retried`:
+        full names of services whose unary calls are repeated while the target is unavailable. Channels to
         one target are shared and closed with the runtime.
         """
-        return self._peers.channel(target)
+        return self._peers.channel(target, retried)
 
     def add(
         self, add_to_server: Callable[[Any, Any], None], servicer: Any, service: ServiceDescriptor

@@ -1,6 +1,4 @@
-"""Who calls: a service or Customer by certificate, a Customer by bearer token, or one session by its upload
-token.
-"""
+"""Who calls: a service or Customer by certificate, a Customer by bearer token, a session by upload token."""
 
 from __future__ import annotations
 
@@ -118,14 +116,8 @@ class Authenticator:
             raise _unauthenticated("the call carries several authorization headers", "send exactly one")
         return self._from_bearer(bearer[0])
 
-    def verifier(self, audience: str) -> TokenVerifier | None:
-        """The verifier of tokens for `audience`, if this service trusts any."""
-        return self._verifiers.get(audience)
-
     async def refresh(self) -> None:
-        """Reads the keys of every issuer again, each at most as often as its source allows; failures keep
-        the known keys.
-        """
+        """Reads every issuer's keys again, as often as their source allows; a failure keeps the known."""
         for verifier in self._verifiers.values():
             with suppress(KeysUnavailableError):
                 await verifier.refresh()

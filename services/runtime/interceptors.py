@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -77,6 +77,12 @@ class _Method:
         )
         limits = core.limits
         self.default_seconds = limits.upload_deadline if self.streams_requests else limits.unary_deadline
+        self._compile_rules()
+
+    def _compile_rules(self) -> None:
+        """Makes the validator read the message's rules now: a wrong one must stop the start, not a call."""
+        with suppress(IdvError):  # an empty message need not be a good one
+            self.core.validator.check(self.parse(b""))
 
     async def serve(self, request: Any, context: Any) -> Any:
         """Runs one call from credential to answer; ends in a return, or in an abort with the mapped error."""
@@ -190,6 +196,8 @@ class _Method:
             ours = failure.remote and failure.reason in _REFUSED_BY_PEER and not failure.violations
             if not ours:
                 return failure
+        if isinstance(failure, NotImplementedError):  # what generated servicers raise
+            return IdvError(Reason.ERROR_REASON_NOT_SERVED, f"this release does not serve {self.name} yet")
         record.unforeseen(failure)
         return IdvError(
             Reason.ERROR_REASON_INTERNAL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import ssl
 import time
@@ -109,5 +110,5 @@ def _fetch(url: str) -> bytes:
             context=ssl.create_default_context() if url.startswith("https") else None,
         ) as response:
             return bytes(response.read(_MAX_BYTES))
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise KeysUnavailableError(f"the JWKS cannot be fetched: {type(error).__name__}") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,25 +30,25 @@ class Peers:
     def __init__(self, files: TlsFiles, log: Log) -> None:
         self._files = files
         self._log = log
-        self._channels: dict[str, AioChannel] = {}
+        self._channels: dict[tuple[str, tuple[str, ...]], AioChannel] = {}
         self._stamp: Stamp | None = None
         self._watch: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
-    def channel(self, target: str) -> AioChannel:
-        """The channel to `target` ("host:port")."""
-        known = self._channels.get(target)
+    def channel(self, target: str, retried: Sequence[str] = ()) -> AioChannel:
+        """The channel to `target` ("host:port"), see `Runtime.channel`."""
+        key = (target, tuple(retried))
+        known = self._channels.get(key)
         if known is None:
-            known = AioChannel(
-                lambda: self._open(target), timeout=_timeout, metadata=_trace, around=calls.waiting_for
-            )
-            self._channels[target] = known
+            opener = partial(self._open, *key)
+            known = AioChannel(opener, timeout=_timeout, metadata=_trace, around=calls.waiting_for)
+            self._channels[key] = known
         return known
 
-    def _open(self, target: str) -> grpc.aio.Channel:
+    def _open(self, target: str, retried: tuple[str, ...]) -> grpc.aio.Channel:
         files = self._files
         credentials = Credentials.read(files.authority, files.certificate, files.private_key)
-        return grpc.aio.secure_channel(target, credentials.channel(), options=options(()))
+        return grpc.aio.secure_channel(target, credentials.channel(), options=options(retried))
 
     async def __aenter__(self) -> Self:
         self._stamp = stamp(self._files)
@@ -78,8 +80,8 @@ class Peers:
                 self._log.error("the renewed certificate cannot be used", exc_info=error)
 
     def _reopen(self) -> None:
-        for target, channel in self._channels.items():
-            before = channel.replace(self._open(target))
+        for key, channel in self._channels.items():
+            before = channel.replace(self._open(*key))
             task = asyncio.create_task(before.close(_GRACE_SECONDS))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

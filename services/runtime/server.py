@@ -35,6 +35,11 @@ class GuardedService:
         """Adds the guarded methods to `server`."""
         found = _Registration()
         self.add_to_server(self.servicer, found)
+        absent = [
+            f"{self.name}.{name} is not registered" for name in self.rules.keys() - found.methods.keys()
+        ]
+        if absent:
+            raise StartError("the servicer does not fit its contract", sorted(absent))
         guarded = {
             name: self.core.guard(handler, f"/{self.name}/{name}", self.rules[name])
             for name, handler in found.methods.items()
@@ -68,8 +73,9 @@ class Server:
         self._names: list[str] = []
 
     async def start(self, services: Sequence[GuardedService]) -> dict[str, str]:
-        """Opens the ports and returns their addresses by kind; health says NOT_SERVING until
-        `report_serving`.
+        """Opens the ports and returns their addresses by kind; raises StartError.
+
+        Health says NOT_SERVING until `report_serving`.
         """
         for service in services:
             service.register(self._server)

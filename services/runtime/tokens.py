@@ -22,6 +22,8 @@ from services.runtime.keysets import JwksKeys
 _ALGORITHMS: Final = ("Ed25519", "ES256", "RS256", "PS256")
 """Asymmetric signatures only: 'none' and shared secrets never verify."""
 _CACHED_TOKENS: Final = 20_000
+_LEEWAY_SECONDS: Final = 5
+"""How far the issuer's clock may be ahead of ours. A token's end has no leeway."""
 _T = TypeVar("_T")
 
 
@@ -30,16 +32,14 @@ class UnknownKeyError(IdvError):
 
 
 class _Verified:
-    """A token whose signature and claims were good at `generation` of the keys, until `expires` (Unix
-    seconds).
-    """
+    """A token found good under `generation` of the keys; times in Unix seconds."""
 
     __slots__ = ("claims", "derived", "expires", "generation", "starts")
 
     def __init__(self, claims: Mapping[str, Any], generation: int) -> None:
         self.claims = claims
         self.expires = float(claims["exp"])
-        self.starts = float(claims.get("nbf", 0))
+        self.starts = float(claims.get("nbf", 0)) - _LEEWAY_SECONDS
         self.generation = generation
         self.derived: Any = None
 
@@ -125,7 +125,7 @@ class TokenVerifier:
         now = int(self._clock.now().timestamp())
         registry = jwt.JWTClaimsRegistry(
             now=now,
-            leeway=0,
+            leeway=_LEEWAY_SECONDS,
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": self.audience},
             sub={"essential": True},

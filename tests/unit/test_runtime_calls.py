@@ -198,3 +198,14 @@ async def test_a_method_that_nobody_serves_is_told_as_such(tmp_path: Path) -> No
         with pytest.raises(IdvError) as caught:
             await send(b"")
     assert caught.value.reason == Reason.ERROR_REASON_NOT_SERVED
+
+
+@every_kind
+async def test_a_method_that_a_generated_servicer_leaves_out_is_not_served(kind: str, tmp_path: Path) -> None:
+    async def leave_out(_request: Any) -> None:
+        raise NotImplementedError("Method not implemented!")
+
+    async with running(tmp_path, leave_out) as process, process.customer() as channel:
+        with pytest.raises(IdvError) as caught:
+            await call(channel, kind, Echo(parent=TENANT))
+    assert caught.value.reason == Reason.ERROR_REASON_NOT_SERVED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -18,7 +19,7 @@ from services.storage.slots import SlotFile
 
 _NONCE_SIZE = 12
 EVERY_VERSION = 2**63 - 1
-"""Above any version: `destroy_below(name, EVERY_VERSION)` destroys the name."""
+"""Above any version: `destroy_below({name: EVERY_VERSION})` destroys the name."""
 
 
 class KeyDestroyedError(Exception):
@@ -46,9 +47,10 @@ class KeyAuthority(Protocol):
     async def open(self, name: str, version: int, sealed: bytes) -> bytes:
         """Opens what `seal` returned; raises KeyDestroyedError or SealBrokenError."""
 
-    async def destroy_below(self, name: str, version: int) -> int:
-        """Destroys every version of the name below this one, for good once it returns; returns how many there
-        were.
+    async def destroy_below(self, versions: Mapping[str, int]) -> int:
+        """Destroys, for each name, every version below the one given, for good once it returns.
+
+        Returns how many there were.
         """
 
 
@@ -82,9 +84,9 @@ class LocalSlots:
         except (InvalidTag, ValueError):
             raise SealBrokenError(f"the sealed root of {name} is not what version {version} sealed") from None
 
-    async def destroy_below(self, name: str, version: int) -> int:
+    async def destroy_below(self, versions: Mapping[str, int]) -> int:
         """See KeyAuthority."""
-        return await asyncio.to_thread(self._slots.destroy_below, name, version)
+        return await asyncio.to_thread(self._slots.destroy_below, versions)
 
     async def _cipher(self, name: str, version: int) -> AESGCM:
         key = await asyncio.to_thread(self._slots.key, name, version)

@@ -64,9 +64,12 @@ class Expiry:
         now = self._clock.now()
         async with self._stores.database.transaction() as connection:
             live = await key_store.list_live_roots(connection, now.date())
-        for epoch, retention_days in live:
-            if epoch.due(self._days.term_of(retention_days)) <= now:
-                await self._destroy(epoch, self._days.term_of(retention_days))
+        terms = {epoch: self._days.term_of(retention_days) for epoch, retention_days in live}
+        due = [epoch for epoch, term in terms.items() if epoch.due(term) <= now]
+        if due:
+            await self._keys.destroy(due)
+        for epoch in due:
+            await self._note(epoch, terms[epoch])
 
     async def remove_days(self) -> None:
         """Detaches and drops the partitions and the bucket of each day that is due, and notes it."""
@@ -78,8 +81,7 @@ class Expiry:
             if due <= now and day.day not in alive:
                 await self._remove(day)
 
-    async def _destroy(self, epoch: Epoch, term: timedelta) -> None:
-        await self._keys.destroy(epoch)
+    async def _note(self, epoch: Epoch, term: timedelta) -> None:
         done, due = self._clock.now(), epoch.due(term)
         records = 0 if epoch.slot == DAY_SLOT else await self._count(epoch)
         async with self._stores.database.transaction() as connection:

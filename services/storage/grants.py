@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from idv.errors import IdvError, Reason
+from idv.types.v1 import data_pb2, item_pb2
 
 from services.runtime.resources import parse_session
 from services.runtime.tokens import TokenVerifier
@@ -28,13 +30,22 @@ class Grant:
     def check_category(self, category: str) -> None:
         """Raises ITEM_NOT_REQUESTED unless the session may hold the category, or an optional item of it."""
         below = f"{category}."
-        if not any(item == category or item.startswith(below) for item in self.items):
+        asked = any(item == category or item.startswith(below) for item in self.items)
+        if not asked or category not in categories():
             raise IdvError(
                 Reason.ERROR_REASON_ITEM_NOT_REQUESTED,
                 "the session does not ask for this category",
                 field="category",
                 remedy="open a session that asks for it",
             )
+
+
+@cache
+def categories() -> frozenset[str]:
+    """The categories of the contract: its messages that become one record each."""
+    messages = data_pb2.DESCRIPTOR.message_types_by_name.values()
+    found = {message.GetOptions().Extensions[item_pb2.category] for message in messages}
+    return frozenset(found - {""})
 
 
 class Grants:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
@@ -55,20 +56,24 @@ class Keyring:
             if await self._is_due(epoch):
                 self._drop(epoch)
 
-    async def destroy(self, epoch: Epoch) -> None:
-        """Destroys the epoch's root key for good: every copy of its sealed form is dead when this returns.
+    async def destroy(self, epochs: Sequence[Epoch]) -> None:
+        """Destroys root keys for good: every copy of their sealed form is dead when this returns.
 
-        Idempotent. Raises RuntimeError when the sealed root still opens afterwards.
+        Idempotent. Raises RuntimeError when a sealed root still opens afterwards.
         """
-        self._drop(epoch)
+        for epoch in epochs:
+            self._drop(epoch)
+        await self._authority.destroy_below({key_name(epoch): EVERY_VERSION for epoch in epochs})
+        for epoch in epochs:
+            async with self._database.transaction() as connection:
+                stored = await key_store.find_root(connection, epoch)
+            if stored is not None and stored.sealed is not None:
+                await self._prove_dead(epoch, stored.version, stored.sealed)
+
+    async def _prove_dead(self, epoch: Epoch, version: int, sealed: bytes) -> None:
         name = key_name(epoch)
-        await self._authority.destroy_below(name, EVERY_VERSION)
-        async with self._database.transaction() as connection:
-            stored = await key_store.find_root(connection, epoch)
-        if stored is None or stored.sealed is None:
-            return
         try:
-            await self._authority.open(name, stored.version, stored.sealed)
+            await self._authority.open(name, version, sealed)
         except KeyDestroyedError:
             return
         raise RuntimeError(f"the root key of {name} still opens after its destruction")

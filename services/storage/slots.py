@@ -16,7 +16,7 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -112,12 +112,21 @@ class SlotFile:
         with self._locked(fcntl.LOCK_SH):
             return next((slot.key for slot in self._named(name) if slot.version == version), None)
 
-    def destroy_below(self, name: str, version: int) -> int:
-        """Overwrites each key of the name below the version, for good; returns how many there were."""
+    def destroy_below(self, versions: Mapping[str, int]) -> int:
+        """Overwrites, for each name, every key below its version; for good on return.
+
+        Returns how many there were. Many names cost one sync.
+        """
         with self._locked(fcntl.LOCK_EX):
-            doomed = [slot.place for slot in self._named(name) if slot.version < version]
-            for index in doomed:
-                self._overwrite(index, _FREE)
+            doomed = [
+                slot.place
+                for name, version in versions.items()
+                for slot in self._named(name)
+                if slot.version < version
+            ]
+            for place in doomed:
+                _write(self._file, _FREE, _HEADER_SIZE + place * _SLOT_SIZE)
+            os.fsync(self._file)
             return len(doomed)
 
     def free(self) -> int:

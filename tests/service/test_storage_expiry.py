@@ -167,7 +167,7 @@ async def test_an_interrupted_destruction_is_finished_and_listed(storage: Replic
     record = await storage.write(await storage.session())
     epoch = epoch_of(record.name)
     storage.servers.clock.time = epoch.due(TERM)
-    await storage.storage.keys.destroy(epoch)  # the process ends here: nothing was noted
+    await storage.storage.keys.destroy([epoch])  # the process ends here: nothing was noted
     assert await destructions(storage) == []
     await storage.storage.expiry.run()
     (listed,) = await destructions(storage)

@@ -234,5 +234,5 @@ async def test_without_its_authority_key_a_record_is_dead(storage: Replica) -> N
     record = await storage.write(await storage.session())
     epoch = ids.record_epoch(UUID(parse_record(record.name, field="name").record))
     async with storage.servers.replica() as restarted:
-        await storage.around.authority.destroy_below(key_name(epoch), EVERY_VERSION)
+        await storage.around.authority.destroy_below({key_name(epoch): EVERY_VERSION})
         assert await reason(restarted.read(record.name)) == "EXPIRED"

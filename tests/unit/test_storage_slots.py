@@ -40,8 +40,8 @@ def test_a_destroyed_key_is_nowhere_in_the_file(path: Path) -> None:
     key = slots.key("epoch", version)
     assert key is not None
     assert key in path.read_bytes()
-    assert slots.destroy_below("epoch", version) == 0
-    assert slots.destroy_below("epoch", version + 1) == 1
+    assert slots.destroy_below({"epoch": version}) == 0
+    assert slots.destroy_below({"epoch": version + 1}) == 1
     assert slots.key("epoch", version) is None
     assert key not in path.read_bytes()
 
@@ -51,8 +51,8 @@ def test_versions_grow_across_names_reuse_and_restarts(path: Path) -> None:
     for _ in range(5):
         slots = SlotFile(path)
         seen += [slots.make("a"), slots.make("b")]
-        slots.destroy_below("a", EVERY_VERSION)
-        slots.destroy_below("b", EVERY_VERSION)
+        slots.destroy_below({"a": EVERY_VERSION})
+        slots.destroy_below({"b": EVERY_VERSION})
         slots.close()
     assert seen == sorted(set(seen))
 
@@ -65,7 +65,7 @@ def test_destroyed_slots_are_used_again_and_a_full_file_says_so(path: Path) -> N
         with pytest.raises(SlotFileError, match="all 64 key slots are in use"):
             slots.make("one too many")
         for number in range(64):
-            slots.destroy_below(f"{turn}/{number}", EVERY_VERSION)
+            slots.destroy_below({f"{turn}/{number}": EVERY_VERSION})
     assert slots.free() == 64
 
 
@@ -132,10 +132,10 @@ WORKER = """
         key = slots.key(f"{sys.argv[2]}/{number}", version)
         print("made", number, version, key.hex(), flush=True)
         if number % 2:
-            slots.destroy_below(f"{sys.argv[2]}/{number}", version + 1)
+            slots.destroy_below({f"{sys.argv[2]}/{number}": version + 1})
             print("destroyed", number, version, key.hex(), flush=True)
         elif number > 2:
-            slots.destroy_below(f"{sys.argv[2]}/{number - 2}", version + 1)
+            slots.destroy_below({f"{sys.argv[2]}/{number - 2}": version + 1})
             print("retired", number - 2, flush=True)
 """
 
@@ -185,7 +185,7 @@ async def test_a_sealed_root_opens_only_under_its_name_and_until_destroyed(path:
             await authority.open("a", version, broken)
     with pytest.raises(SealBrokenError):
         await authority.open("b", other, sealed)
-    assert await authority.destroy_below("a", EVERY_VERSION) == 1
+    assert await authority.destroy_below({"a": EVERY_VERSION}) == 1
     with pytest.raises(KeyDestroyedError):
         await authority.open("a", version, sealed)
     with pytest.raises(KeyDestroyedError):

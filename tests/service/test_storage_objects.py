@@ -1,0 +1,103 @@
+"""The day buckets: every version of an object goes, and a whole day goes, on a real S3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from idv.errors import IdvError
+from pydantic import SecretStr
+
+from services.local.objects import ObjectStore
+from services.storage.objects import Objects
+from services.storage.settings import ObjectSettings
+from tests.s3 import s3_client
+
+DAY = date(2026, 11, 24)
+
+
+@pytest.fixture
+def settings(objects: ObjectStore) -> ObjectSettings:
+    keys = objects.identity("storage")
+    return ObjectSettings(
+        endpoint=objects.endpoint,
+        access_key=SecretStr(keys.access_key),
+        secret_key=SecretStr(keys.secret_key),
+        bucket_prefix=f"idv-{uuid4().hex[:8]}-",
+    )
+
+
+@pytest_asyncio.fixture
+async def buckets(settings: ObjectSettings) -> AsyncIterator[Objects]:
+    async with Objects(settings) as opened:
+        yield opened
+
+
+async def read(buckets: Objects, name: str) -> bytes:
+    return b"".join([piece async for piece in buckets.get(DAY, name, 64 * 1024)])
+
+
+async def test_an_object_reads_back_under_a_name_that_says_nothing(buckets: Objects) -> None:
+    await buckets.ensure(DAY)
+    body = os.urandom(300_000)
+    one, two = await buckets.put(DAY, body), await buckets.put(DAY, body)
+    assert one != two
+    assert len(one) == 32
+    assert await read(buckets, one) == body
+    listed = [found async for found in buckets.listed(DAY)]
+    assert {found.name for found in listed} == {one, two}
+    assert all(abs(found.put_time - datetime.now(UTC)) < timedelta(minutes=5) for found in listed)
+
+
+async def test_a_deleted_object_is_gone_and_deleting_again_is_no_error(buckets: Objects) -> None:
+    await buckets.ensure(DAY)
+    name = await buckets.put(DAY, b"body")
+    for _ in range(2):
+        await buckets.delete(DAY, [name])
+        assert not await buckets.exists(DAY, name)
+    with pytest.raises(IdvError, match="no such object"):
+        await read(buckets, name)
+
+
+async def test_every_version_goes_where_a_bucket_keeps_versions(
+    objects: ObjectStore, settings: ObjectSettings
+) -> None:
+    async with Objects(settings) as first:
+        await first.ensure(DAY)
+        bucket = first.bucket(DAY)
+    async with s3_client(objects) as client:
+        enabled = {"Status": "Enabled"}
+        await client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=enabled)
+        async with Objects(settings) as buckets:
+            name = await buckets.put(DAY, b"first")
+            await client.put_object(Bucket=bucket, Key=name, Body=b"second")
+            await client.delete_object(Bucket=bucket, Key=name)  # a marker, no more
+            await buckets.delete(DAY, [name])
+            left = await client.list_object_versions(Bucket=bucket)
+            assert not left.get("Versions")
+            assert not left.get("DeleteMarkers")
+            await buckets.put(DAY, b"third")
+            await buckets.drop(DAY)
+        assert bucket not in {found["Name"] for found in (await client.list_buckets())["Buckets"]}
+
+
+async def test_a_day_is_dropped_with_everything_in_it_once_or_twice(buckets: Objects) -> None:
+    await buckets.ensure(DAY)
+    names = [await buckets.put(DAY, os.urandom(100)) for _ in range(5)]
+    for _ in range(2):
+        await buckets.drop(DAY)
+        for name in names:
+            assert not await buckets.exists(DAY, name)
+
+
+async def test_a_store_that_is_away_is_said_to_be(settings: ObjectSettings) -> None:
+    away = settings.model_copy(update={"endpoint": "http://127.0.0.1:9", "timeout": 1.0})
+    async with Objects(away) as buckets:
+        with pytest.raises(IdvError) as caught:
+            await buckets.put(DAY, b"body")
+    assert caught.value.reason_name == "UNAVAILABLE"
+    assert caught.value.retry_after

@@ -129,6 +129,13 @@ async def test_its_key_is_destroyed_within_the_quarter_hour(story: Story) -> Non
     assert await story.refused(story.image) == "EXPIRED"
 
 
+async def test_putting_the_clock_back_does_not_bring_it_back(story: Story) -> None:
+    """It is not a date that keeps it closed: what could open it does not exist."""
+    story.stack.travel(to=instant(story.image.expire_time) - timedelta(hours=1))
+    assert await story.refused(story.image) == "EXPIRED"
+    story.stack.travel(to=story.key_due + timedelta(seconds=5))
+
+
 async def test_the_destruction_is_a_leaf_of_the_log_with_its_due_time(story: Story) -> None:
     assert story.root_key is not None
     slot, day = story.root_key.slot, story.root_key.day.isoformat()

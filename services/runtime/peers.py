@@ -27,9 +27,10 @@ _OUTSIDE_SECONDS: Final = 30.0
 class Peers:
     """The channels of a process, one for each target; they reconnect when the certificate is replaced."""
 
-    def __init__(self, files: TlsFiles, log: Log) -> None:
+    def __init__(self, files: TlsFiles, log: Log, *, look_seconds: float = _LOOK_SECONDS) -> None:
         self._files = files
         self._log = log
+        self._look_seconds = look_seconds
         self._channels: dict[tuple[str, tuple[str, ...]], AioChannel] = {}
         self._stamp: Stamp | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -67,7 +68,7 @@ class Peers:
 
     async def _follow_files(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             try:
                 now = stamp(self._files)
                 if now != self._stamp:

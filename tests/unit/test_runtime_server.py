@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import json
 import os
 import signal
 import ssl
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from services.local.authority import DevelopmentAuthority
 from services.runtime.access import MissingRuleError
 from services.runtime.bootstrap import Runtime
 from services.runtime.jobs import PeriodicJob
-from services.runtime.settings import ServiceSettings
+from services.runtime.peers import Peers
+from services.runtime.settings import ServiceSettings, TlsFiles
 from services.runtime.start_error import StartError
 from tests.echo_service import BARE_SERVICE, Echo, EchoServicer, add_echo, call
 from tests.runtime_process import TENANT, Process, make_settings, running
@@ -166,9 +168,6 @@ async def test_while_draining_health_says_so(tmp_path: Path) -> None:
             assert await call(client, "Unary", Echo(parent=TENANT))
 
 
-Chain = Callable[[str], Any]
-
-
 async def test_calls_between_services_keep_deadline_and_trace(tmp_path: Path) -> None:
     async def forward(request: Any) -> None:
         if request.text == "first":
@@ -191,6 +190,26 @@ async def test_calls_between_services_keep_deadline_and_trace(tmp_path: Path) ->
     assert inner["context"]["trace_id"] == outer["context"]["trace_id"]
     assert inner["parent_id"] == outer["context"]["span_id"]
     assert (tmp_path / "metrics.jsonl").read_text().count("rpc.server.calls") >= 1
+
+
+async def test_a_renewed_certificate_is_shown_to_other_services(tmp_path: Path) -> None:
+    async with running(tmp_path) as process:
+        shown, later = process.authority.service("stranger"), process.authority.service("friend")
+        files = TlsFiles.model_validate(dataclasses.asdict(shown))
+        async with Peers(files, process.runtime.log, look_seconds=0.01) as peers:
+            peer = peers.channel(process.runtime.addresses["mtls"])
+            with pytest.raises(IdvError) as caught:
+                await call(peer, "Unary", Echo(parent=TENANT))
+            assert caught.value.reason == Reason.ERROR_REASON_PERMISSION_DENIED
+            later.certificate.replace(shown.certificate)  # for a moment the key is another certificate's
+            later.private_key.replace(shown.private_key)
+
+            async def answered() -> bool | None:
+                with suppress(IdvError):
+                    return bool(await call(peer, "Unary", Echo(parent=TENANT)))
+                return None
+
+            await until("the new certificate is shown", answered)
 
 
 async def test_another_services_refusal_of_us_is_not_blamed_on_our_caller(tmp_path: Path) -> None:

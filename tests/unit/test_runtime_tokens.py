@@ -105,6 +105,15 @@ def test_a_good_token_tells_its_claims(signer: Signer, verifier: TokenVerifier) 
     assert verifier.verify(signer.token())["sub"] == TENANT
 
 
+def test_an_issuers_clock_may_be_a_little_ahead(
+    signer: Signer, verifier: TokenVerifier, clock: SetClock
+) -> None:
+    ahead = int(clock.time.timestamp()) + 3
+    verifier.verify(signer.token(iat=ahead, nbf=ahead))
+    with pytest.raises(IdvError):
+        verifier.verify(signer.token(iat=ahead + 60))
+
+
 def test_a_remembered_token_still_ends_at_its_second(
     signer: Signer, verifier: TokenVerifier, clock: SetClock
 ) -> None:

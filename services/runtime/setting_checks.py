@@ -5,6 +5,7 @@ secret.
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -75,9 +76,7 @@ def jwks_source(value: str) -> str:
 
 
 def certificate_pair(certificate: Path, private_key: Path, authority: Path) -> None:
-    """Raises a fault unless the certificate is one, the key is its key, and the authority file holds
-    certificates.
-    """
+    """Raises a fault unless key, certificate and authority are what they should be and belong together."""
     chain = _certificates(certificate)
     try:
         key = serialization.load_pem_private_key(private_key.read_bytes(), password=None)
@@ -92,6 +91,8 @@ def certificate_pair(certificate: Path, private_key: Path, authority: Path) -> N
             f"{private_key} is not the key of {certificate}",
             "give the key that the certificate was issued for",
         )
+    if chain[0].not_valid_after_utc <= datetime.now(UTC):  # TLS keeps the time of the machine
+        raise fault(f"{certificate} is past its end", "renew it")
     _certificates(authority)
 
 

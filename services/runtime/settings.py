@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariableError
 
 from services.runtime import setting_checks as checks
 
@@ -205,10 +206,12 @@ def load_settings(cls: type[_S], file: Path | None = None) -> _S:
     try:
         settings = cls(**_merge(values, EnvSettingsSource(cls)()))
     except ValidationError as error:
-        faults += [
-            _fault(dict(detail), prefix) for detail in error.errors(include_input=False, include_url=False)
-        ]
+        details = error.errors(include_input=False, include_url=False)
+        faults += [_fault(dict(detail), prefix) for detail in details]
         raise SettingsError(faults) from None  # the cause would quote the input
+    except UnreadableVariableError as error:
+        remedy = f"write JSON, or set {prefix}…__… one by one"
+        raise SettingsError([*faults, Fault("environment", str(error), remedy)]) from None
     if faults:
         raise SettingsError(faults)
     return settings

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from pydantic_settings import SettingsConfigDict
 
 from services.local.authority import DevelopmentAuthority
@@ -144,3 +149,25 @@ def test_keys_over_plain_http_are_refused_in_production(tmp_path: Path) -> None:
 def test_a_service_without_any_port_is_refused(tmp_path: Path) -> None:
     values = _good(tmp_path) | {"listen_mtls": None}
     assert set(_faults(tmp_path, values)) == {"listen_mtls"}
+
+
+def test_a_variable_that_is_no_table_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDV_ECHO_DATABASE", "hunter2")
+    faults = _faults(tmp_path, _good(tmp_path))
+    assert "database" in faults["environment"]
+
+
+def test_a_certificate_past_its_end_is_a_fault(tmp_path: Path) -> None:
+    values = _good(tmp_path)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ended")])
+    end = datetime.now(UTC) - timedelta(seconds=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, end - timedelta(days=1), end)
+    certificate = builder.sign(key, hashes.SHA256())
+    encoding = serialization.Encoding.PEM
+    format_ = serialization.PrivateFormat.PKCS8
+    Path(values["tls"]["certificate"]).write_bytes(certificate.public_bytes(encoding))
+    Path(values["tls"]["private_key"]).write_bytes(
+        key.private_bytes(encoding, format_, serialization.NoEncryption())
+    )
+    assert "past its end" in _faults(tmp_path, values)["tls"]

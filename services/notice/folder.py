@@ -80,15 +80,15 @@ def parse(sources: Sources, items: Mapping[str, CatalogueItem]) -> Draft:
 
     Raises InvalidNoticeError with the faults of all files at once.
     """
-    faults = list(_languages(sources.texts))
-    if len(sources.terms_yaml.encode("utf-8", "replace")) > MAX_TERMS_BYTES:
-        faults.append(_too_large(TERMS_FILE, MAX_TERMS_BYTES))
+    faults: list[Fault] = []
     parsed: list[Text] = []
     terms = None
     try:
-        terms = parse_terms(sources.terms_yaml, items) if not faults else None
+        refuse(list(_oversize(sources.terms_yaml)))
+        terms = parse_terms(sources.terms_yaml, items)
     except InvalidNoticeError as error:
         faults += error.faults
+    faults += _languages(sources.texts)
     for language in LANGUAGES:
         try:
             parsed += [parse_text(language, sources.texts[language])] if language in sources.texts else []
@@ -117,6 +117,11 @@ def _read(path: Path, known: Mapping[str, int]) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InvalidNoticeError([Fault(path.name, line, "", "Is not UTF-8", "Save it as UTF-8")]) from None
+
+
+def _oversize(terms_yaml: str) -> Iterator[Fault]:
+    if len(terms_yaml.encode("utf-8", "replace")) > MAX_TERMS_BYTES:
+        yield _too_large(TERMS_FILE, MAX_TERMS_BYTES)
 
 
 def _languages(given: Iterable[str]) -> Iterator[Fault]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from idv.errors import IdvError
 
@@ -50,7 +50,7 @@ class TermsFeed:
             await self._changed.wait_for(lambda: self._shelf is not None)
             return self._known()
 
-    async def follow(self) -> AsyncIterator[Shelf]:
+    async def follow(self) -> AsyncGenerator[Shelf]:
         """The newest versions now, and again after each change. A slow follower skips what is overtaken."""
         seen = -1
         while True:

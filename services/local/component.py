@@ -119,16 +119,16 @@ class Supervised:
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LAST_DELAY)
             self.restarts += 1
-            # A start that fails has ended the process: the next turn waits longer.
-            with contextlib.suppress(LocalError):
+            # A start that fails leaves no process: the next turn waits longer.
+            with contextlib.suppress(LocalError, OSError):
                 await self._start_once()
 
     async def _start_once(self) -> None:
         self._enter(State.STARTING)
         try:
             await self.component.start()
-        except LocalError as error:
-            self.problem = error.message
+        except (LocalError, OSError) as error:
+            self.problem = str(error)
             self._enter(State.WAITING)
             raise
         self._started = time.monotonic()

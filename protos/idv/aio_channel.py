@@ -1,6 +1,4 @@
-"""The asyncio channel of `idv.channel`: adds token and deadline to each call, and turns failures into
-IdvError.
-"""
+"""The asyncio channel of `idv.channel`: adds token and deadline, turns failures into IdvError."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ _UNSET: Any = object()
 
 
 class AioChannel(grpc.aio.Channel):
-    """A channel for generated stubs. `replace` moves later calls to another connection, as after a renewed
-    certificate.
-    """
+    """A channel for generated stubs; `replace` moves later calls to another connection."""
 
     def __init__(
         self,
@@ -38,9 +34,7 @@ class AioChannel(grpc.aio.Channel):
         self.around = around
 
     def replace(self, inner: grpc.aio.Channel) -> grpc.aio.Channel:
-        """Uses `inner` for calls from now on; returns the channel used so far, for the caller to close when
-        its calls are over.
-        """
+        """Uses `inner` for calls from now on; returns the channel used so far, for the caller to close."""
         before, self.inner = self.inner, inner
         return before
 

@@ -1,10 +1,10 @@
-"""Channels to the services: TLS or mutual TLS, bearer tokens, deadlines, retries of idempotent calls, typed
-errors.
+"""Channels to the services: TLS or mutual TLS, tokens, deadlines, retries of unary calls, typed errors.
 
     from idv import channel
     from idv.ingest.v1 import ingest_pb2_grpc
 
-    async with channel.aio("ingest.example.com:8443", authority=ca, token=token) as ingest:
+    credentials = channel.Credentials.read(Path("ca.pem"))
+    async with channel.aio("ingest.example.com:8443", credentials, token=token) as ingest:
         stub = ingest_pb2_grpc.IngestServiceStub(ingest)
 
 Every call ends in its answer or in an `idv.errors.IdvError`, whose cause is gRPC's own error.

@@ -1,5 +1,4 @@
-"""The one typed error of the suite: raised by servers, carried as `google.rpc.Status`, and raised again by
-clients.
+"""The one typed error of the suite: raised by servers, carried as a status, raised again by clients.
 
 Nobody parses messages: callers branch on `IdvError.reason`, a value of `idv.types.v1.ErrorReason`.
 """
@@ -108,9 +107,7 @@ class IdvError(Exception):
         return status_code(self.reason)
 
     def to_status(self) -> status_pb2.Status:
-        """Renders the error as `google.rpc.Status` with ErrorInfo, BadRequest and RetryInfo where they
-        apply.
-        """
+        """Renders the error with ErrorInfo and, where they apply, BadRequest and RetryInfo."""
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
         info = error_details_pb2.ErrorInfo(reason=self.reason_name, domain=DOMAIN, metadata=self.metadata)
         if self.remedy:
@@ -129,9 +126,7 @@ class IdvError(Exception):
 
     @classmethod
     def from_status(cls, status: status_pb2.Status) -> Self:
-        """The error that a server rendered with `to_status`; a reason this release does not know falls back
-        to its code.
-        """
+        """The error that a server rendered; a reason this release does not know falls back to its code."""
         code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
         reason, message = _WITHOUT_REASON.get(code, _UNKNOWN)
         info, bad, retry = (

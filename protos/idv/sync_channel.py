@@ -1,6 +1,4 @@
-"""The blocking channel of `idv.channel`: adds token and deadline to each call, and turns failures into
-IdvError.
-"""
+"""The blocking channel of `idv.channel`: adds token and deadline, turns failures into IdvError."""
 
 from __future__ import annotations
 

@@ -43,9 +43,7 @@ class AccessRule:
 
 
 def rules_of(service: ServiceDescriptor) -> dict[str, AccessRule]:
-    """The rule of each method by its name; raises MissingRuleError naming every method whose rule is
-    missing or wrong.
-    """
+    """The rule of each method by its name; raises MissingRuleError naming all that have no usable one."""
     rules, faults = {}, []
     for method in service.methods:
         fault = _fault(method)
@@ -89,10 +87,10 @@ def check_caller(caller: Caller, rule: AccessRule) -> None:
 
 
 def check_tenant(caller: Caller, rule: AccessRule, message: Message) -> None:
-    """The part of `check` that reads the request, or the first of a client stream: raises WRONG_TENANT or
-    WRONG_SESSION.
+    """The part of `check` that reads the request, or the first message of a client stream.
 
-    Internal services act for every Customer: their reads name a purpose instead.
+    Raises WRONG_TENANT or WRONG_SESSION. Internal services act for every Customer: their reads name a purpose
+    instead.
     """
     if rule.tenant_of is not None and not rule.anyone and caller.kind is not CallerKind.SERVICE:
         _check_tenant(caller, rule.tenant_of(message), rule.tenant_field)

@@ -97,7 +97,8 @@ def is_sampled(traceparent: str) -> bool:
 
 
 def shaved(seconds: float) -> float:
-    """How long a method may work when its caller waits `seconds`: 5 % less, at most 100 ms, so that the
-    answer can name the cause.
+    """How long a method may work when its caller waits `seconds`: 5 % less, at most 100 ms.
+
+    What is left is for an answer that names the cause, before the caller gives up.
     """
     return seconds - min(0.1, seconds * 0.05)

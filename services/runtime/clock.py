@@ -41,9 +41,7 @@ class TravelClock:
         self._offset = timedelta()
 
     def now(self) -> datetime:
-        """The present instant plus the offset, aware, in UTC; a change of the file counts from the next
-        call.
-        """
+        """The present instant plus the offset, aware, in UTC; the file is looked at for each call."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -64,9 +62,7 @@ class TravelClock:
 
 
 def travel(path: Path, offset: timedelta) -> None:
-    """Moves the clock of every process that reads `path` to `offset` from real time, at once and
-    atomically.
-    """
+    """Moves the clock of every process that reads `path` to `offset` from real time, in one step."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps({"offset_seconds": offset.total_seconds()}), encoding="utf-8")
     draft.replace(path)

@@ -62,9 +62,7 @@ class Database:
 
     @classmethod
     def open_owner(cls, settings: DatabaseSettings) -> Self:
-        """A database for the owner role, for what needs ownership: making, detaching and dropping
-        partitions.
-        """
+        """A database for the owner role, which alone makes, detaches and drops partitions."""
         if settings.owner_dsn is None:
             raise ValueError("the setting database.owner_dsn is missing")
         return cls(_engine(settings.owner_dsn.get_secret_value(), settings, pool_size=2))

@@ -1,8 +1,7 @@
-"""Periodic jobs that are safe in several replicas: a lease in the service's database lets one run at a
-time, once a period.
+"""Periodic jobs that are safe in several replicas: a lease lets one run at a time, once a period.
 
-A lease cannot stop a process that froze while it held it, and a clock that jumps ends it early: so a job
-must still be idempotent; the lease only keeps replicas from doing the same work twice as a rule.
+A lease cannot stop a process that froze while it held it, and a clock that jumps ends it early: so a job must
+still be idempotent; the lease only keeps replicas from doing the same work twice as a rule.
 """
 
 from __future__ import annotations
@@ -34,8 +33,9 @@ class LeaseLostError(Exception):
 
 @dataclass(frozen=True)
 class PeriodicJob:
-    """Work to do every `every` of the injected clock, first at the start. `leased=False` runs it in each
-    replica.
+    """Work to do every `every` of the injected clock, first at the start.
+
+    `leased=False` runs it in each replica, for what belongs to the process itself.
     """
 
     name: str
@@ -45,9 +45,7 @@ class PeriodicJob:
 
 
 def lease_table(metadata: MetaData) -> Table:
-    """The table `job_leases` for a service's metadata; its migration makes it and grants SELECT, INSERT and
-    UPDATE.
-    """
+    """The table `job_leases` of a service; its migration makes it and grants SELECT, INSERT, UPDATE."""
     return Table(
         "job_leases",
         metadata,
@@ -61,9 +59,7 @@ def lease_table(metadata: MetaData) -> Table:
 
 
 class Leases:
-    """Leases of one service in its table, by the injected clock; each change is a short transaction of its
-    own.
-    """
+    """Leases of one service, by the injected clock; each change is a short transaction of its own."""
 
     def __init__(self, database: Database, clock: Clock, *, schema: str, holder: str | None = None) -> None:
         self._database = database
@@ -126,9 +122,7 @@ class JobRunner:
         )
 
     async def forever(self) -> None:
-        """Waits for each due time and runs the job; a failure is logged, and the job is due again after its
-        period.
-        """
+        """Waits for each due time and runs the job; a failed run is logged, and repeated a period later."""
         while True:
             now = self.clock.now()
             if self._due is None or now >= self._due or self._due > now + self.job.every:

@@ -50,8 +50,9 @@ class JwksKeys:
         return self._keys
 
     async def refresh(self, *, force: bool = False) -> None:
-        """Reads the source again, a URL at most every ten seconds unless `force`; raises
-        KeysUnavailableError.
+        """Reads the source again, a URL at most every ten seconds unless `force`.
+
+        Raises KeysUnavailableError.
         """
         async with self._renewal:
             if self._path is not None:
@@ -88,9 +89,7 @@ class JwksKeys:
 
 
 def parse_jwks(document: bytes) -> KeySet:
-    """The public keys of a JWKS document; raises KeysUnavailableError when it is none, or holds symmetric
-    keys.
-    """
+    """The public keys of a JWKS; raises KeysUnavailableError when it is none, or holds a secret key."""
     try:
         keys = KeySet.import_key_set(json.loads(document))
     except (ValueError, KeyError, TypeError, AttributeError, JoseError) as error:

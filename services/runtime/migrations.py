@@ -131,10 +131,9 @@ def grant_runtime(table: str, privileges: Sequence[str], columns: Sequence[str] 
 
 
 def tenant_policy(table: str, column: str = "tenant") -> None:
-    """In a migration: shows and takes only rows whose `column` is among the transaction's tenants, for the
-    owner too.
+    """In a migration: shows and takes only rows whose `column` is among the transaction's tenants.
 
-    `Database.transaction(tenants=…)` sets them; without, no row passes.
+    The owner is bound too. `Database.transaction(tenants=…)` sets them; without, no row passes.
     """
     name = _qualified(table)
     listed = f"{column} = ANY (string_to_array(current_setting('idv.tenants', true), ','))"

@@ -1,6 +1,4 @@
-"""Resource names: `customers/{customer}/sessions/{session}/records/{record}` and the like, made and taken
-apart.
-"""
+"""Resource names such as `customers/{customer}/sessions/{session}`, made and taken apart."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""SCRAM-SHA-256 verifiers (RFC 5802, RFC 7677) in PostgreSQL's notation, so that a password never travels
-in SQL.
-"""
+"""SCRAM-SHA-256 verifiers (RFC 5802, RFC 7677) in PostgreSQL's notation: no password travels in SQL."""
 
 from __future__ import annotations
 
@@ -14,10 +12,9 @@ _SALT_BYTES = 16
 
 
 def scram_verifier(password: str) -> str:
-    """What PostgreSQL stores for `password`, with a fresh salt. Raises ValueError unless it is printable
-    ASCII.
+    """What PostgreSQL stores for `password`, with a fresh salt.
 
-    Other characters would need SASLprep (RFC 4013) on both sides.
+    Raises ValueError unless it is printable ASCII: other characters would need SASLprep (RFC 4013).
     """
     if not password or not password.isascii() or not password.isprintable():
         raise ValueError("a database password must be printable ASCII and not empty")

@@ -1,6 +1,4 @@
-"""Checks of single settings. Each raises a fault that says what is wrong and what to do, and never quotes a
-secret.
-"""
+"""Checks of single settings: each says what is wrong and what to do, and never quotes a secret."""
 
 from __future__ import annotations
 

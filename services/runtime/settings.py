@@ -1,5 +1,6 @@
-"""Settings of a service: from the environment (`IDV_<SERVICE>_…`, nested by `__`) over a TOML or YAML file,
-checked whole.
+"""Settings of a service, checked whole: from the environment over a TOML or YAML file.
+
+A variable is named `IDV_<SERVICE>_<SETTING>`, nested settings by `__`: `IDV_STORAGE_DATABASE__POOL_SIZE`.
 """
 
 from __future__ import annotations
@@ -44,9 +45,7 @@ class _Part(BaseModel):
 
 
 class TlsFiles(_Part):
-    """The certificate of this service, its key, and the authority that signs its peers; PEM files, reloaded
-    when replaced.
-    """
+    """Certificate and key of this service, and the authority of its peers; PEM, reloaded when replaced."""
 
     certificate: ReadableFile
     private_key: ReadableFile
@@ -79,9 +78,7 @@ class SessionTokenTrust(TokenTrust):
 
 
 class DatabaseSettings(_Part):
-    """The service's database: the runtime role's login and, where partitions are made or dropped, the
-    owner's.
-    """
+    """The database: the runtime role's login, and the owner's where partitions are made or dropped."""
 
     dsn: PostgresDsn
     owner_dsn: PostgresDsn | None = None
@@ -91,17 +88,13 @@ class DatabaseSettings(_Part):
 
 
 class TelemetrySettings(_Part):
-    """Logs go to standard output; traces and metrics to an OTLP endpoint, or to JSON lines files in
-    `directory`.
-    """
+    """Logs go to standard output, traces and metrics to OTLP or to JSON lines files in `directory`."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
     directory: Directory | None = None
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """The share of calls that leave a trace and, when they succeed, a log line. Failures always leave a
-    line.
-    """
+    """The share of successful calls that leave a log line and a trace; failures always leave a line."""
     metric_seconds: Annotated[float, Field(gt=0)] = 15.0
 
 
@@ -112,9 +105,7 @@ class ServerSettings(_Part):
     max_concurrent_streams: Annotated[int, Field(ge=1)] = 256
     """Calls that one connection may have open."""
     max_connection_age: Annotated[float, Field(gt=0)] = 1800.0
-    """Seconds until a connection is asked to reconnect, so that new replicas get their share and new
-    certificates count.
-    """
+    """Seconds until a client is asked to reconnect: new replicas get their share, new certificates count."""
     unary_deadline: Annotated[float, Field(gt=0)] = 30.0
     """Seconds for a unary call that sets no deadline."""
     upload_deadline: Annotated[float, Field(gt=0)] = 300.0
@@ -122,8 +113,9 @@ class ServerSettings(_Part):
 
 
 class ServiceSettings(BaseSettings):
-    """What every service needs. A service's own class sets `model_config =
-    SettingsConfigDict(env_prefix="IDV_STORAGE_")`.
+    """What every service needs.
+
+    A service's own class sets `model_config = SettingsConfigDict(env_prefix="IDV_STORAGE_")`.
     """
 
     model_config = SettingsConfigDict(
@@ -185,9 +177,7 @@ class Fault(NamedTuple):
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; `faults` lists everything that is wrong, never with a value that may be
-    secret.
-    """
+    """The settings cannot be used: `faults` lists everything that is wrong, and quotes no secret."""
 
     def __init__(self, faults: list[Fault]) -> None:
         lines = [f"  - {fault.field}: {fault.problem} ({fault.remedy})" for fault in faults]

@@ -28,9 +28,7 @@ from services.runtime.settings import TelemetrySettings
 
 
 class Telemetry:
-    """The tracer and meter of a process. Spans and metrics carry names of methods, codes and counts, never
-    values.
-    """
+    """The tracer and meter of a process. They carry names of methods, codes and counts, never values."""
 
     def __init__(self, settings: TelemetrySettings, *, service: str, deployment: str) -> None:
         resource = Resource(
@@ -67,9 +65,7 @@ class Telemetry:
 
 
 class _EntrySampler(Sampler):
-    """Records a root span only where a call enters: the interceptor has taken the sample already, the rest
-    follows its parent.
-    """
+    """Records a root span only where a call enters: its sample is taken already, the rest follows."""
 
     def should_sample(
         self,
@@ -90,9 +86,7 @@ class _EntrySampler(Sampler):
 
 
 class _JsonLines:
-    """Appends lines to a file that is opened for each batch, so that a file moved away is not written to
-    for ever.
-    """
+    """Appends lines to a file, opened for each batch: one that was moved away is not written to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -52,8 +52,9 @@ class _Certificates:
         return grpc.ssl_server_certificate_configuration([pair], root_certificates=authority)
 
     def fetch(self) -> Any:
-        """A new configuration when the files changed and belong together, else None; never raises, as gRPC
-        requires.
+        """A new configuration when the files changed and belong together, else None.
+
+        Never raises, as gRPC requires.
         """
         try:
             with self._lock:

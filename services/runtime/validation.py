@@ -13,17 +13,13 @@ from idv.errors import FieldViolation, IdvError, Reason
 
 
 class MessageValidator:
-    """Checks messages against their protovalidate rules; keep one for each process, it compiles a message
-    type's rules once.
-    """
+    """Checks messages against their protovalidate rules; one for each process, as it compiles them once."""
 
     def __init__(self) -> None:
         self._validator = protovalidate.Validator()
 
     def check(self, message: Message) -> None:
-        """Raises INVALID_ARGUMENT with a violation for each broken rule: the field's path and the rule,
-        never the value.
-        """
+        """Raises INVALID_ARGUMENT with a violation for each broken rule: path and rule, never the value."""
         violations = self._validator.collect_violations(message)
         if violations:
             raise IdvError(
@@ -34,17 +30,17 @@ class MessageValidator:
 
 
 def unknown_fields(message: Message) -> list[str]:
-    """The path of every field, at any depth, that this release's contract does not know:
-    `device.hardware.#77`.
+    """The path of every field, at any depth, that the contract does not know: `device.hardware.#77`.
 
-    A field's number is its only known name. Empty for a message that holds none.
+    Its number is an unknown field's only name. Empty for a message that holds none.
     """
     return list(_unknown(message, ""))
 
 
 def refuse_unknown_fields(message: Message, *, field: str = "") -> None:
-    """Raises UNKNOWN_FIELD naming each unknown field; for messages that carry notice items. `field` is the
-    message's own path.
+    """Raises UNKNOWN_FIELD naming each unknown field; for messages that carry notice items.
+
+    `field` is the path of the message itself in its request.
     """
     prefix = f"{field}." if field else ""
     paths = list(_unknown(message, prefix))

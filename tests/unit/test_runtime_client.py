@@ -85,6 +85,29 @@ async def test_a_replaced_connection_serves_stubs_that_exist_already(tmp_path: P
         assert (await send(Echo(parent=TENANT, text="again"))).text == "again"
 
 
+@pytest.mark.parametrize("retried", [(), (SERVICE,)])
+async def test_only_a_channel_that_was_told_to_repeats_calls(
+    retried: tuple[str, ...], tmp_path: Path
+) -> None:
+    asked = []
+
+    async def recover(_request: Any) -> None:
+        asked.append(1)
+        if len(asked) < 3:
+            raise IdvError(Reason.ERROR_REASON_UNAVAILABLE, "not yet")
+
+    async with running(tmp_path, recover) as process:
+        credentials = channel.Credentials.read(process.authority.certificate)
+        token, target = process.signer.token(), process.runtime.addresses["tls"]
+        async with channel.aio(target, credentials, token=token, retried=retried) as client:
+            if retried:
+                assert await call(client, "Unary", Echo(parent=TENANT))
+            else:
+                with pytest.raises(IdvError):
+                    await call(client, "Unary", Echo(parent=TENANT))
+    assert len(asked) == (3 if retried else 1)
+
+
 async def test_a_server_that_is_away_is_unavailable_and_the_cause_is_kept(tmp_path: Path) -> None:
     async with running(tmp_path) as process:
         credentials = channel.Credentials.read(process.authority.certificate)

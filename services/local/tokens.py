@@ -24,9 +24,7 @@ SCOPES = ("ingest", "retention", "account")
 
 @dataclass(frozen=True)
 class SigningKey:
-    """An Ed25519 key: `private` (a JWK, mode 0600) for the signer, `public` (a JWKS) for everyone who
-    verifies.
-    """
+    """An Ed25519 key: `private` (a JWK, mode 0600) signs, `public` (a JWKS) verifies."""
 
     private: Path
     public: Path

@@ -18,6 +18,7 @@ from services.cli.command import READY_FILE, As, Connect, Json, RequestId, comma
 from services.cli.failure import NotAsPromisedError
 from services.cli.messages import last, name_of, plain, shown_time
 from services.cli.output import Output, facts_table, hint
+from services.cli.records import counted
 from services.cli.requests import request_id_or_new
 from services.cli.session import kept
 from services.local.ready import Ready
@@ -30,7 +31,6 @@ Receipt = Annotated[
         "--receipt", metavar="FILE", help="Where the receipt goes. Default: receipt-DELETION.json here."
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count what would be deleted.")]
 
 _STATES = deletions_pb2.DeletionState.DESCRIPTOR
 _ENDED = {
@@ -44,7 +44,6 @@ _ENDED = {
 async def record(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The record's name.")],
     receipt: Receipt = None,
-    dry_run: DryRun = False,
     request_id: RequestId = None,
     connect: Connect = READY_FILE,
     identity: As = None,
@@ -52,7 +51,7 @@ async def record(
 ) -> None:
     """Delete one record."""
     target = deletions_pb2.DeletionTarget(record=name)
-    await _delete(target, receipt, dry_run, request_id, connect, identity, as_json)
+    await _delete(target, receipt, request_id, connect, identity, as_json)
 
 
 @command(app, "session", [("A session with everything in it", "idv delete session session.json")])
@@ -61,7 +60,6 @@ async def session(
         str, typer.Argument(metavar="SESSION", help="Its name, or the file of `session create --save`.")
     ],
     receipt: Receipt = None,
-    dry_run: DryRun = False,
     request_id: RequestId = None,
     connect: Connect = READY_FILE,
     identity: As = None,
@@ -69,7 +67,7 @@ async def session(
 ) -> None:
     """Delete a session with everything in it; it takes no data ever after."""
     target = deletions_pb2.DeletionTarget(session=kept(name)[0])
-    await _delete(target, receipt, dry_run, request_id, connect, identity, as_json)
+    await _delete(target, receipt, request_id, connect, identity, as_json)
 
 
 @command(
@@ -77,7 +75,6 @@ async def session(
     "subject",
     [
         ("Everything of one end user", "idv delete subject user-17 --receipt user-17.json"),
-        ("Only count", "idv delete subject user-17 --dry-run"),
     ],
 )
 async def subject(
@@ -85,7 +82,6 @@ async def subject(
         str, typer.Argument(metavar="REFERENCE", help="The Customer's own reference to the end user.")
     ],
     receipt: Receipt = None,
-    dry_run: DryRun = False,
     request_id: RequestId = None,
     connect: Connect = READY_FILE,
     identity: As = None,
@@ -93,13 +89,12 @@ async def subject(
 ) -> None:
     """Delete everything of one end user."""
     target = deletions_pb2.DeletionTarget(subject=reference)
-    await _delete(target, receipt, dry_run, request_id, connect, identity, as_json)
+    await _delete(target, receipt, request_id, connect, identity, as_json)
 
 
 async def _delete(
     target: deletions_pb2.DeletionTarget,
     receipt: Path | None,
-    dry_run: bool,
     request_id: str | None,
     connect: Path,
     identity: str | None,
@@ -108,15 +103,14 @@ async def _delete(
     async with Suite(Ready.read(connect)) as suite:
         who = suite.customer(identity)
         request = deletions_pb2.CreateDeletionRequest(
-            parent=parent(who), request_id=request_id_or_new(request_id), target=target, dry_run=dry_run
+            parent=parent(who),
+            request_id=request_id_or_new(request_id),
+            target=target,
         )
         deletion = await carried_out(suite, who, request)
         key = suite.ready.log_public_key
     value = {"request_id": request.request_id, "deletion": plain(deletion)}
-    counts = f"{deletion.record_count} records, {deletion.session_count} sessions"
-    if dry_run:
-        Output(as_json).answer(value, f"Would delete {counts}; nothing was changed.")
-        return
+    counts = f"{counted(deletion.record_count, 'record')}, {counted(deletion.session_count, 'session')}"
     _check_end(deletion)
     file = receipt or Path(f"receipt-{last(deletion.name)}.json")
     file.write_text(deletion.receipt.json)
@@ -138,7 +132,7 @@ async def carried_out(
     """The deletion asked for, once it has ended."""
     stub = suite.stub(DeletionServiceStub, "retention", who)
     deletion = (await stub.CreateDeletion(request, timeout=CALL_SECONDS)).deletion
-    if request.dry_run or deletion.state in _ENDED:
+    if deletion.state in _ENDED:
         return deletion
     hint("the deletion goes on; waiting for its end")
     watch = deletions_pb2.WatchDeletionRequest(name=deletion.name)

@@ -18,6 +18,7 @@ from services.cli.command import READY_FILE, Connect, Json, command, group
 from services.cli.failure import NotAsPromisedError, usage
 from services.cli.messages import name_of, plain, shown_time
 from services.cli.output import Output, facts_table, hint, rows_table
+from services.cli.records import counted
 from services.local.ready import Ready
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ async def list_entries(
         for entry in answer.entries
     ]
     table = rows_table(("Leaf", "Stands for", "Appended", "Salted hash"), rows)
-    Output(as_json).answer(plain(answer), table, Text(f"{answer.tree_size} leaves in all", "dim"))
+    Output(as_json).answer(
+        plain(answer), table, Text(f"{counted(answer.tree_size, 'leaf', 'leaves')} in all", "dim")
+    )
 
 
 @command(app, "proof", [("Is leaf 12 in the log?", "idv log proof 12")])
@@ -104,7 +107,7 @@ async def proof(
         "leaf": f"{leaf} of {answer.tree_size}",
         "stands for": name_of(_KINDS, entry.kind),
         "appended": shown_time(entry.append_time),
-        "proof": f"{len(answer.hashes)} hashes",
+        "proof": counted(len(answer.hashes), "hash", "hashes"),
         "root": answer.root_hash.hex(),
     }
     value = {"entry": plain(entry), "proof": plain(answer), "checkpoint": note.note, "verified": True}
@@ -139,7 +142,11 @@ async def verify(
         merkle.verify_consistency(old.size, new.size, old.root, new.root, hashes)
     except merkle.ProofError as error:
         raise NotAsPromisedError(f"the log does not continue the one of {earlier}: {error}") from error
-    facts = {"then": f"{old.size} leaves", "now": f"{new.size} leaves", "proof": f"{len(hashes)} hashes"}
+    facts = {
+        "then": counted(old.size, "leaf", "leaves"),
+        "now": counted(new.size, "leaf", "leaves"),
+        "proof": counted(len(hashes), "hash", "hashes"),
+    }
     value = {
         "verified": True,
         "first_size": old.size,

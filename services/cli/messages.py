@@ -45,7 +45,7 @@ def shown_time(time: Timestamp) -> str:
     """The timestamp for people: to the second, in UTC; empty when it is not set."""
     if not (time.seconds or time.nanos):
         return ""
-    return instant(time).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return instant(time).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def name_of(enum: EnumDescriptor, number: int) -> str:

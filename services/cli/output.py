@@ -69,7 +69,7 @@ class Output:
             print_json(value)
             return
         for part in people:
-            console().print(part)
+            console().print(part, soft_wrap=isinstance(part, str | Text))
 
 
 def byte_progress() -> Progress:

@@ -104,7 +104,7 @@ def verify(
     people = {
         "log": str(facts["log"]),
         "leaf": f"{proven.leaf_index} of {proven.checkpoint.size}",
-        **flat(proven.entry),
+        **flat({"kind": proven.kind, **proven.entry}),
     }
     if target:
         people["target"] = f"the {next(iter(target))} you named"

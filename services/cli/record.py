@@ -21,9 +21,9 @@ from idv.types.v1 import data_pb2, item_pb2, processing_pb2
 from services.cli.client import CALL_SECONDS, STREAM_SECONDS, Suite, Who, parent
 from services.cli.command import READY_FILE, As, Connect, Json, command, group
 from services.cli.failure import usage
-from services.cli.messages import enum_named, flat, name_of, names, plain, shown_time
-from services.cli.output import Output, facts_table, hint, print_json, rows_table
-from services.cli.records import records_table, size
+from services.cli.messages import enum_named, flat, names, plain
+from services.cli.output import Output, facts_table, hint, print_json
+from services.cli.records import accesses_shown, records_shown, size
 from services.cli.session import kept
 from services.local.ready import Ready
 
@@ -62,7 +62,7 @@ async def list_records(
         else:
             request.subject = subject or ""
         records = [record async for record in _pages(suite, who, request, limit)]
-    Output(as_json).answer({"records": [plain(record) for record in records]}, records_table(records))
+    Output(as_json).answer({"records": [plain(record) for record in records]}, *records_shown(records))
 
 
 @command(app, "get", [("Describe a record", "idv record get customers/acme/sessions/0198…/records/0198…")])
@@ -153,19 +153,7 @@ async def accesses(
         answer = await suite.stub(DeletionServiceStub, "retention", who).ListAccesses(
             request, timeout=CALL_SECONDS
         )
-    rows = [
-        (
-            shown_time(one.access_time),
-            one.service,
-            name_of(_PURPOSES, one.purpose),
-            one.person,
-            one.ticket,
-            one.record,
-        )
-        for one in answer.accesses
-    ]
-    table = rows_table(("When", "Service", "Purpose", "Person", "Ticket", "Record"), rows)
-    Output(as_json).answer(plain(answer), table)
+    Output(as_json).answer(plain(answer), *accesses_shown(answer.accesses))
 
 
 async def read_whole(

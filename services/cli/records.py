@@ -1,17 +1,17 @@
-"""How records are shown."""
+"""How records and their readings are shown: a line of facts, then the name, whole, to be copied."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from idv.types.v1 import processing_pb2
-from rich.table import Table
+from rich.text import Text
 
 from services.cli.messages import name_of, shown_time
-from services.cli.output import rows_table
 
 _SOURCES = processing_pb2.Source.DESCRIPTOR
 _STATES = processing_pb2.RecordState.DESCRIPTOR
+_PURPOSES = processing_pb2.Purpose.DESCRIPTOR
 
 
 def size(count: int) -> str:
@@ -22,18 +22,46 @@ def size(count: int) -> str:
     return f"{kibibytes:.1f} KiB" if kibibytes < 1024 else f"{kibibytes / 1024:.1f} MiB"
 
 
-def records_table(records: Iterable[processing_pb2.Record], title: str = "") -> Table:
+def records_shown(records: Sequence[processing_pb2.Record]) -> list[Text]:
     """What is known of records without opening them."""
     rows = [
         (
-            record.name,
             record.category,
-            name_of(_SOURCES, record.source),
-            shown_time(record.receive_time),
-            shown_time(record.expire_time),
+            f"from {name_of(_SOURCES, record.source)}",
             size(record.size_bytes),
             name_of(_STATES, record.state),
+            f"received {shown_time(record.receive_time)}",
+            f"ends {shown_time(record.expire_time)}",
         )
         for record in records
     ]
-    return rows_table(("Record", "Category", "Source", "Received", "Ends", "Size", "State"), rows, title)
+    return _listed("record", rows, [record.name for record in records])
+
+
+def accesses_shown(accesses: Sequence[processing_pb2.Access]) -> list[Text]:
+    """Who read which record, when and why."""
+    rows = [
+        (
+            shown_time(one.access_time),
+            one.service,
+            f"for {name_of(_PURPOSES, one.purpose).replace('_', ' ')}",
+            f"by {one.person}, {one.ticket}" if one.person else "",
+            "" if one.complete else "not to its end",
+        )
+        for one in accesses
+    ]
+    return _listed("reading", rows, [one.record for one in accesses])
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """`1 record`, `7 records`; `nouns` where the plural is not made by an s."""
+    return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
+
+
+def _listed(noun: str, rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[Text]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row, name in zip(rows, names, strict=True):
+        facts = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
+        lines.append(Text.assemble((facts.rstrip(), "bold"), "\n  ", (name, "cyan")))
+    return [*lines, Text(counted(len(rows), noun), "dim")]

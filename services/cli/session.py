@@ -14,6 +14,7 @@ from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from idv.notice.v1 import notice_pb2
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 from idv.types.v1 import processing_pb2
+from rich.text import Text
 
 from services.cli.client import CALL_SECONDS, NOBODY, Suite, parent
 from services.cli.command import READY_FILE, As, Connect, Json, RequestId, command, group
@@ -105,12 +106,9 @@ async def create(
         keep(save, answer.session.name, answer.upload_token)
         hint(f"kept in {save}: give it to `idv submit` and `idv upload`")
     value = {"request_id": request.request_id, **plain(answer)}
-    people = {
-        **flat(plain(answer.session)),
-        "upload token": answer.upload_token,
-        "request id": request.request_id,
-    }
-    Output(as_json).answer(value, facts_table(people))
+    people = {**flat(plain(answer.session)), "request id": request.request_id}
+    token = [] if save else [Text(answer.upload_token)]
+    Output(as_json).answer(value, facts_table(people), *token)
 
 
 @command(

@@ -20,7 +20,7 @@ from services.cli.command import READY_FILE, As, Connect, Json, RequestId, comma
 from services.cli.failure import usage
 from services.cli.messages import plain
 from services.cli.output import Output
-from services.cli.records import records_table
+from services.cli.records import records_shown
 from services.cli.requests import request_id_or_derived
 from services.cli.session import kept
 from services.local.ready import Ready
@@ -106,7 +106,7 @@ async def submit(
         )
         answer = await suite.stub(IngestServiceStub, "ingest", who).SubmitItems(request, timeout=CALL_SECONDS)
     value = {"request_id": request.request_id, **plain(answer)}
-    Output(as_json).answer(value, records_table(answer.records))
+    Output(as_json).answer(value, *records_shown(answer.records))
 
 
 def parse(text: str) -> data_pb2.ItemSet:

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
-from rich.text import Text
 
 from services.cli.client import CALL_SECONDS, Suite, parent
 from services.cli.command import READY_FILE, As, Connect, Json, command, group
@@ -53,7 +52,7 @@ def customer(
         "scopes": scope or list(SCOPES),
         "expire_time": (clock_of(ready).now() + lifetime).isoformat(),
     }
-    Output(as_json).answer(value, Text(token, overflow="ignore", no_wrap=True))
+    Output(as_json).answer(value, token)
 
 
 @command(
@@ -80,4 +79,4 @@ async def upload(
         described = (await stub.GetSession(request, timeout=CALL_SECONDS)).session
     token = upload_signer(ready).sign(described)
     value = {"token": token, "session": session, "expire_time": plain(described).get("close_time")}
-    Output(as_json).answer(value, Text(token, overflow="ignore", no_wrap=True))
+    Output(as_json).answer(value, token)

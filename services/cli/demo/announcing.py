@@ -103,8 +103,8 @@ CHAPTER = Chapter(
     "Nothing enters before a notice says what may be collected, from where, why and for how long. "
     "From then on its terms drive every service.",
     (
-        Step("P7", "Without a notice in force, no session opens", nothing_without_notice),
-        Step("P7", "Version 1 is checked, drafted and announced", announced),
+        Step("P7", "No notice in force: no session opens", nothing_without_notice),
+        Step("P7", "Version 1 is drafted and announced", announced),
         Step("P7", "“What was in force then?” has one answer", any_instant),
         Step("P7", "The public page shows it", on_the_page),
         Step("P7", "Ingest follows at once", followed),

@@ -57,7 +57,7 @@ async def device_data(stage: Stage) -> str:
         total += len(answer.records)
         stage.records[f"{label} log"] = next(one for one in answer.records if one.category == "log")
         stage.records[f"{label} hardware"] = answer.records[0]
-    return f"{total} records of {len(DEVICE)} categories; a repeat adds none"
+    return f"{total} records of {len(DEVICE)} categories, one optional item by name; a repeat adds none"
 
 
 async def pictures(stage: Stage) -> str:
@@ -70,7 +70,8 @@ async def pictures(stage: Stage) -> str:
         promised(bool(answer.stripped), f"nothing was removed from a {kind} with planted metadata")
         name = f"{label} {kind}"
         stage.records[name], stage.stored_sha256[name] = answer.record, answer.stored_sha256
-    return "; ".join(f"{kind}: {', '.join(sorted(what))} removed" for kind, what in removed.items())
+    counts = ", ".join(f"{len(what)} kinds from {kind.upper()}" for kind, what in removed.items())
+    return f"removed: {counts}; such as exif (GPS), xmp, comments, scripts"
 
 
 def _uploads(stage: Stage) -> list[tuple[str, Specimen, data_pb2.FaceImage | data_pb2.IdentityDocument]]:
@@ -88,9 +89,9 @@ CHAPTER = Chapter(
     "Data enters only through a session, under a Customer's attestation that its end user authorised it. "
     "Pictures carry a planted GPS position.",
     (
-        Step("P1", "Sessions open under the Customers' attestations", sessions),
+        Step("P1", "Sessions open under attestations", sessions),
         Step("P10", "A repeated request changes nothing", same_session),
-        Step("P2", "Device, permission and log data, one optional item by name", device_data),
-        Step("P2", "JPEG, PNG and PDF enter without their metadata", pictures),
+        Step("P2", "Device, permission and log data enter", device_data),
+        Step("P2", "JPEG, PNG and PDF lose their metadata", pictures),
     ),
 )

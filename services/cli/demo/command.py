@@ -19,7 +19,7 @@ from rich.console import Console
 from services.cli.client import Suite
 from services.cli.command import Json, command, group
 from services.cli.demo import announcing, collecting, crashing, deleting, expiring, reading, refusing
-from services.cli.demo.narration import WIDTH, Narration
+from services.cli.demo.narration import PROMISES, WIDTH, Narration
 from services.cli.demo.probes import Probes
 from services.cli.demo.stage import Shown, Stage, play
 from services.cli.failure import NotAsPromisedError, usage
@@ -71,7 +71,7 @@ async def demo(
     with _folder(directory) as folder:
         narration.opening(str(folder))
         shown = await _run(folder, narration)
-    rows = sorted(shown, key=lambda one: int(one.promise[1:]))
+    rows = sorted(shown, key=lambda one: list(PROMISES).index(one.promise))
     narration.ending(rows, time.monotonic() - started)
     answer = [one._asdict() for one in rows]
     if report:

@@ -59,7 +59,7 @@ async def nothing_readable(stage: Stage) -> str:
     promised(not hits, f"found in {', '.join(sorted({path.name for path in hits}))}")
     control, _, _ = await asyncio.to_thread(stage.probes.files_with, ["acme"])
     found = f"0 hits in {files} files, {size(searched)}"
-    return f"{len(texts)} planted texts: {found} (in {len(control)} a Customer's id)"
+    return f"{len(texts)} planted texts: {found}; a Customer's id, sought alike: in {len(control)}"
 
 
 CHAPTER = Chapter(

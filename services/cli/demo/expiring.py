@@ -21,6 +21,7 @@ from services.cli.demo.stage import Chapter, Stage, Step, eventually, promised
 from services.cli.failure import NotAsPromisedError
 from services.cli.log import newest, opened, proven
 from services.cli.messages import instant
+from services.cli.records import counted
 from services.storage.authority import KeyDestroyedError, LocalSlots
 from services.storage.epochs import Epoch
 from services.storage.slots import SlotFile
@@ -110,7 +111,7 @@ async def logged(stage: Stage) -> str:
     proofs = []
     for leaf in (key, day):
         _, proof, _ = await proven(stage.suite, leaf)
-        proofs.append(f"leaf {leaf} of {proof.tree_size} by {len(proof.hashes)} hashes")
+        proofs.append(f"leaf {leaf} of {proof.tree_size} by {counted(len(proof.hashes), 'hash', 'hashes')}")
     return f"key: {proofs[0]}; day: {proofs[1]}"
 
 
@@ -118,7 +119,8 @@ async def announcement_logged(stage: Stage) -> str:
     """So is the announcement of the notice."""
     leaf = await _leaf(stage, receipt_pb2.ENTRY_KIND_NOTICE_ANNOUNCEMENT, version=1)
     _, proof, _ = await proven(stage.suite, leaf)
-    return f"leaf {leaf} of {proof.tree_size}, proof of {len(proof.hashes)} hashes verified"
+    hashes = counted(len(proof.hashes), "hash", "hashes")
+    return f"leaf {leaf} of {proof.tree_size}, its proof of {hashes} verified"
 
 
 async def consistent(stage: Stage) -> str:

@@ -12,6 +12,16 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+PROMISES = {
+    "P1": "Processor only",
+    "P2": "Nothing undisclosed",
+    "P3": "30 days, never longer",
+    "P4": "Deletion on request",
+    "P7": "Notice versions",
+    "P9": "Proof",
+    "P10": "Nothing lost, nothing leaked",
+}
+"""The promises that the run shows, in few words."""
 WIDTH = 100
 """Columns the run is laid out for, on wider terminals too."""
 
@@ -67,19 +77,18 @@ class Narration:
 
     def ending(self, rows: Sequence[tuple[str, str, bool, str]], seconds: float) -> None:
         """The table of what was shown for each promise, and the verdict."""
-        table = Table(
-            box=box.ROUNDED, title="What was promised, what was shown", title_style="bold", expand=True
-        )
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=True, header_style="bold")
+        table.add_column("Promise", width=7, style="cyan")
         table.add_column("", width=1)
-        table.add_column("", style="cyan", width=3)
-        table.add_column("Shown", ratio=9)
+        table.add_column("What was shown", ratio=9)
         table.add_column("Evidence", ratio=11, style="dim")
-        before = ""
-        for promise, title, ok, evidence in rows:
-            if before and promise != before:
-                table.add_section()
-            table.add_row(_mark(ok), promise if promise != before else "", title, evidence)
-            before = promise
+        for promise, title in PROMISES.items():
+            steps = [row for row in rows if row[0] == promise]
+            if steps:
+                table.add_row(Text(promise, "bold cyan"), "", Text(title, "bold cyan"), _count(steps))
+            for _, shown, ok, evidence in steps:
+                table.add_row("", _mark(ok), shown, evidence)
+            table.add_section()
         self._console.print()
         self._console.print(table)
         failed = sum(not ok for _, _, ok, _ in rows)
@@ -92,6 +101,11 @@ class Narration:
     def note(self, text: str) -> None:
         """A line beside the run."""
         self._console.print(Text(text, "dim"))
+
+
+def _count(steps: Sequence[tuple[str, str, bool, str]]) -> Text:
+    kept = sum(ok for _, _, ok, _ in steps)
+    return Text(f"{kept} of {len(steps)} as promised", "bold" if kept == len(steps) else "bold red")
 
 
 def _mark(ok: bool) -> Text:

@@ -38,7 +38,7 @@ async def typed_items(stage: Stage) -> str:
     """What came in as typed items comes out the same."""
     body = await read(stage, stage.record("A log"))
     promised(stage.person("A").canary.encode() in body, "the log is not the one that was sent")
-    return f"{size(len(body))} of typed events, opened for the verification engine alone"
+    return f"{size(len(body))} of typed events, as they were sent"
 
 
 async def no_purpose(stage: Stage) -> str:
@@ -94,7 +94,7 @@ CHAPTER = Chapter(
     "Internal services read over mutual TLS, for verification, troubleshooting or the support of rights. "
     "The Customer sees each reading.",
     (
-        Step("P1", "The verification engine reads what was stored", for_verification),
+        Step("P1", "A verifier reads what was stored", for_verification),
         Step("P1", "Typed items come out as they came in", typed_items),
         Step("P1", "No purpose, no reading", no_purpose),
         Step("P1", "Troubleshooting names person and ticket", nobody_named),

@@ -95,7 +95,7 @@ async def nothing_half_stored(stage: Stage) -> str:
 
 
 CHAPTER = Chapter(
-    "What was not promised does not enter",
+    "What was not disclosed does not enter",
     "Each refusal is a typed error that names field, reason and remedy. Programs branch on the reason.",
     (
         Step("P2", "An IMEI, slipped in by a newer client", undisclosed_item),

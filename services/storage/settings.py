@@ -57,7 +57,7 @@ class StorageLimits(BaseModel):
     object_bytes: Annotated[int, Field(ge=1 << 20)] = 32 << 20
     """Size of the largest body."""
     objects_in_flight: Annotated[int, Field(ge=1)] = 16
-    """Large bodies being received at once; beyond, writes are told to come back."""
+    """Large bodies in memory at once; the others wait for their turn."""
 
 
 class StorageSettings(ServiceSettings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -38,19 +39,14 @@ class Uploads:
         self, sealer: Sealer, objects: Objects, writer: Writer, *, object_bytes: int, in_flight: int
     ) -> None:
         self._sealer, self._objects, self._writer = sealer, objects, writer
-        self._object_bytes, self._free = object_bytes, in_flight
+        self._object_bytes, self._turns = object_bytes, asyncio.Semaphore(in_flight)
 
     async def write(self, header: storage_pb2.RecordHeader, chunks: AsyncIterator[bytes]) -> RecordRow:
         """Returns once blob and row are durable. Raises as `Sealer.admit` and `Writer.write`, EMPTY_BODY,
         TOO_LARGE.
         """
-        if self._free <= 0:
-            raise IdvError(Reason.ERROR_REASON_OVERLOADED, "too many large bodies at once", retry_after=0.5)
-        self._free -= 1
-        try:
+        async with self._turns:  # the stream's flow control holds the others back
             return await self._write(header, chunks)
-        finally:
-            self._free += 1
 
     async def _write(self, header: storage_pb2.RecordHeader, chunks: AsyncIterator[bytes]) -> RecordRow:
         admitted = await self._sealer.admit(header)

@@ -23,6 +23,8 @@ WITH_DATABASE = ("storage", "retention", "notice")
 """Services that keep rows; ingest keeps none."""
 WITHOUT_TOKENS = ("storage",)
 """Services that only internal services call: they have no port for bearer tokens."""
+JOB_SECONDS = 2.0
+"""Seconds between two runs of a periodic job: whoever moves the clock wants to see what follows soon."""
 PAGE = "notice.page"
 """Name of the public page's port in the port book."""
 
@@ -106,6 +108,7 @@ def _storage(parts: Parts) -> dict[str, Any]:
             "bucket_prefix": BUCKET_PREFIX,
         },
         "keys": {"file": str(parts.layout.authority / "slots")},
+        "expiry_seconds": JOB_SECONDS,
     }
 
 
@@ -127,6 +130,7 @@ def _retention(parts: Parts) -> dict[str, Any]:
         "notice_target": parts.addresses("notice").mtls,
         "log": {"origin": LOG_ORIGIN, "signing_key": str(parts.secrets.log)},
         "request_key": str(parts.secrets.request),
+        "jobs": dict.fromkeys(("deletions", "destructions", "announcements"), JOB_SECONDS),
     }
 
 

@@ -38,11 +38,12 @@ class Component(Protocol):
 class State(enum.Enum):
     """What a supervised component does at present."""
 
-    STOPPED = "stopped"
+    PENDING = "not started"
     STARTING = "starting"
     READY = "ready"
     WAITING = "waiting to restart"
     HELD = "held down"
+    STOPPED = "stopped"
 
 
 class Supervised:
@@ -66,7 +67,7 @@ class Supervised:
         self.address = address
         self.restarts = 0
         self.problem = ""
-        self.state = State.STOPPED
+        self.state = State.PENDING
         self._changed = changed
         self._started = 0.0
         self._ready = asyncio.Event()
@@ -88,7 +89,8 @@ class Supervised:
         """Stop watching, then stop the component."""
         await self._stop_watching()
         await self.component.stop()
-        self._enter(State.STOPPED)
+        if self.state is not State.PENDING:
+            self._enter(State.STOPPED)
 
     async def kill(self, *, restart: bool = True) -> None:
         """kill -9 the component; it is started again, or held down until `restart()` is called."""

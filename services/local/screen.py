@@ -15,11 +15,12 @@ from rich.text import Text
 from services.local.component import State, Supervised
 
 _LOOKS: Mapping[State, tuple[str, str]] = {
-    State.STOPPED: ("○", "dim"),
+    State.PENDING: ("·", "dim"),
     State.STARTING: ("◐", "yellow"),
     State.READY: ("●", "green"),
     State.WAITING: ("◌", "yellow"),
     State.HELD: ("■", "red"),
+    State.STOPPED: ("○", "dim"),
 }
 _REFRESH_PER_SECOND = 4
 
@@ -58,8 +59,8 @@ class Screen:
         if self._live is not None:
             return
         for name, process in list(self._processes.items()):
-            if process.state is State.STOPPED and name not in self._shown:
-                continue  # not started yet
+            if process.state is State.PENDING:
+                continue
             line = f"{name} {process.state.value}"
             line += f", pid {process.component.pid}" if process.state is State.READY else ""
             line += f": {process.problem}" if process.problem else ""

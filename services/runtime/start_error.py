@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from idv.errors import IdvError, Reason
 
-class StartError(Exception):
+
+class StartError(IdvError):
     """A service that cannot start. `faults` says each reason, with what to do about it."""
 
     def __init__(self, what: str, faults: Sequence[str]) -> None:
-        super().__init__(f"{what}:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        super().__init__(Reason.ERROR_REASON_WRONG_STATE, f"{what}: {'; '.join(faults)}")
         self.faults = list(faults)

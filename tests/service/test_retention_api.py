@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from idv import channel, merkle, receipts
 from idv.checkpoint import VerifierKey, open_checkpoint
-from idv.errors import IdvError
+from idv.errors import IdvError, Reason
 from idv.retention.v1 import deletions_pb2 as pb
 from idv.retention.v1 import log_pb2, rights_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
@@ -213,6 +213,16 @@ async def test_a_deletion_that_waits_for_storage_is_watched_to_its_end(service: 
         service.storage.refusal = None
     assert states[0] == pb.DELETION_STATE_RUNNING
     assert states[-1] == pb.DELETION_STATE_DONE
+
+
+async def test_a_deletion_that_failed_for_good_says_why(service: Service) -> None:
+    service.storage.refusal = IdvError(Reason.ERROR_REASON_NOT_FOUND, "no such session")
+    refused = await refusal(service.deletions.CreateDeletion(deletion(session=SESSION)))
+    assert refused.reason_name == "NOT_FOUND"
+    got = await service.deletions.GetDeletion(pb.GetDeletionRequest(name=refused.metadata["deletion"]))
+    assert got.deletion.state == pb.DELETION_STATE_FAILED
+    assert got.deletion.failure_reason == Reason.ERROR_REASON_NOT_FOUND
+    assert not got.deletion.HasField("receipt")
 
 
 async def test_records_and_accesses_are_asked_of_storage_within_the_customer(service: Service) -> None:

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from idv.types.v1 import access_pb2 as idv_dot_types_dot_v1_dot_access__pb2
+from idv.types.v1 import errors_pb2 as idv_dot_types_dot_v1_dot_errors__pb2
 from idv.types.v1 import processing_pb2 as idv_dot_types_dot_v1_dot_processing__pb2
 from idv.types.v1 import receipt_pb2 as idv_dot_types_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n idv/retention/v1/deletions.proto\x12\x10idv.retention.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x1didv/types/v1/processing.proto\x1a\x1aidv/types/v1/receipt.proto\"\xe9\x01\n\x0e\x44\x65letionTarget\x12\x1a\n\x06record\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02H\x00\x12\x1b\n\x07session\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02H\x00\x12 \n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1b\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x00\x12/\n\x08received\x18\x05 \x01(\x0b\x32\x1b.idv.retention.v1.TimeRangeH\x00\x12\x1d\n\neverything\x18\x06 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"y\n\tTimeRange\x12\x36\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"\xcf\x02\n\x08\x44\x65letion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.idv.retention.v1.DeletionState\x12\x30\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crecord_count\x18\x05 \x01(\x03\x12\x15\n\rsession_count\x18\x06 \x01(\x03\x12&\n\x07receipt\x18\x07 \x01(\x0b\x32\x15.idv.types.v1.Receipt\x12<\n\x18\x65xpected_completion_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05scope\x18\t \x01(\t\"\xb4\x01\n\x15\x43reateDeletionRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x38\n\x06target\x18\x03 \x01(\x0b\x32 .idv.retention.v1.DeletionTargetB\x06\xbaH\x03\xc8\x01\x01\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"F\n\x16\x43reateDeletionResponse\x12,\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1a.idv.retention.v1.Deletion\".\n\x12GetDeletionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"C\n\x13GetDeletionResponse\x12,\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1a.idv.retention.v1.Deletion\"\x87\x01\n\x14ListDeletionsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"_\n\x15ListDeletionsResponse\x12-\n\tdeletions\x18\x01 \x03(\x0b\x32\x1a.idv.retention.v1.Deletion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x14WatchDeletionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"E\n\x15WatchDeletionResponse\x12,\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1a.idv.retention.v1.Deletion\"\xd5\x01\n\x12ListRecordsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1b\n\x07session\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02H\x00\x12 \n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x42\x0f\n\x06\x66ilter\x12\x05\xbaH\x02\x08\x01\"U\n\x13ListRecordsResponse\x12%\n\x07records\x18\x01 \x03(\x0b\x32\x14.idv.types.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa2\x01\n\x13ListAccessesRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1a\n\x08resource\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"W\n\x14ListAccessesResponse\x12&\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x14.idv.types.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb7\x01\n\rDeletionState\x12\x1e\n\x1a\x44\x45LETION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LETION_STATE_PENDING\x10\x01\x12\x1a\n\x16\x44\x45LETION_STATE_RUNNING\x10\x02\x12\x17\n\x13\x44\x45LETION_STATE_DONE\x10\x03\x12\x1a\n\x16\x44\x45LETION_STATE_PARTIAL\x10\x04\x12\x19\n\x15\x44\x45LETION_STATE_FAILED\x10\x05\x32\xf1\x05\n\x0f\x44\x65letionService\x12~\n\x0e\x43reateDeletion\x12\'.idv.retention.v1.CreateDeletionRequest\x1a(.idv.retention.v1.CreateDeletionResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12s\n\x0bGetDeletion\x12$.idv.retention.v1.GetDeletionRequest\x1a%.idv.retention.v1.GetDeletionResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04name\x12{\n\rListDeletions\x12&.idv.retention.v1.ListDeletionsRequest\x1a\'.idv.retention.v1.ListDeletionsResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12{\n\rWatchDeletion\x12&.idv.retention.v1.WatchDeletionRequest\x1a\'.idv.retention.v1.WatchDeletionResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04name0\x01\x12u\n\x0bListRecords\x12$.idv.retention.v1.ListRecordsRequest\x1a%.idv.retention.v1.ListRecordsResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12x\n\x0cListAccesses\x12%.idv.retention.v1.ListAccessesRequest\x1a&.idv.retention.v1.ListAccessesResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n idv/retention/v1/deletions.proto\x12\x10idv.retention.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x19idv/types/v1/errors.proto\x1a\x1didv/types/v1/processing.proto\x1a\x1aidv/types/v1/receipt.proto\"\xe9\x01\n\x0e\x44\x65letionTarget\x12\x1a\n\x06record\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02H\x00\x12\x1b\n\x07session\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02H\x00\x12 \n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1b\n\x08\x63\x61tegory\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x00\x12/\n\x08received\x18\x05 \x01(\x0b\x32\x1b.idv.retention.v1.TimeRangeH\x00\x12\x1d\n\neverything\x18\x06 \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01H\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"y\n\tTimeRange\x12\x36\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"\x82\x03\n\x08\x44\x65letion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.idv.retention.v1.DeletionState\x12\x30\n\x0creceive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crecord_count\x18\x05 \x01(\x03\x12\x15\n\rsession_count\x18\x06 \x01(\x03\x12&\n\x07receipt\x18\x07 \x01(\x0b\x32\x15.idv.types.v1.Receipt\x12<\n\x18\x65xpected_completion_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05scope\x18\t \x01(\t\x12\x31\n\x0e\x66\x61ilure_reason\x18\n \x01(\x0e\x32\x19.idv.types.v1.ErrorReason\"\xb4\x01\n\x15\x43reateDeletionRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x38\n\x06target\x18\x03 \x01(\x0b\x32 .idv.retention.v1.DeletionTargetB\x06\xbaH\x03\xc8\x01\x01\x12\x0f\n\x07\x64ry_run\x18\x04 \x01(\x08\"F\n\x16\x43reateDeletionResponse\x12,\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1a.idv.retention.v1.Deletion\".\n\x12GetDeletionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"C\n\x13GetDeletionResponse\x12,\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1a.idv.retention.v1.Deletion\"\x87\x01\n\x14ListDeletionsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"_\n\x15ListDeletionsResponse\x12-\n\tdeletions\x18\x01 \x03(\x0b\x32\x1a.idv.retention.v1.Deletion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x14WatchDeletionRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\"E\n\x15WatchDeletionResponse\x12,\n\x08\x64\x65letion\x18\x01 \x01(\x0b\x32\x1a.idv.retention.v1.Deletion\"\xd5\x01\n\x12ListRecordsRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1b\n\x07session\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02H\x00\x12 \n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01H\x00\x12\x1d\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x42\x0f\n\x06\x66ilter\x12\x05\xbaH\x02\x08\x01\"U\n\x13ListRecordsResponse\x12%\n\x07records\x18\x01 \x03(\x0b\x32\x14.idv.types.v1.Record\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa2\x01\n\x13ListAccessesRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1a\n\x08resource\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"W\n\x14ListAccessesResponse\x12&\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x14.idv.types.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb7\x01\n\rDeletionState\x12\x1e\n\x1a\x44\x45LETION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LETION_STATE_PENDING\x10\x01\x12\x1a\n\x16\x44\x45LETION_STATE_RUNNING\x10\x02\x12\x17\n\x13\x44\x45LETION_STATE_DONE\x10\x03\x12\x1a\n\x16\x44\x45LETION_STATE_PARTIAL\x10\x04\x12\x19\n\x15\x44\x45LETION_STATE_FAILED\x10\x05\x32\xf1\x05\n\x0f\x44\x65letionService\x12~\n\x0e\x43reateDeletion\x12\'.idv.retention.v1.CreateDeletionRequest\x1a(.idv.retention.v1.CreateDeletionResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12s\n\x0bGetDeletion\x12$.idv.retention.v1.GetDeletionRequest\x1a%.idv.retention.v1.GetDeletionResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04name\x12{\n\rListDeletions\x12&.idv.retention.v1.ListDeletionsRequest\x1a\'.idv.retention.v1.ListDeletionsResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12{\n\rWatchDeletion\x12&.idv.retention.v1.WatchDeletionRequest\x1a\'.idv.retention.v1.WatchDeletionResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04name0\x01\x12u\n\x0bListRecords\x12$.idv.retention.v1.ListRecordsRequest\x1a%.idv.retention.v1.ListRecordsResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12x\n\x0cListAccesses\x12%.idv.retention.v1.ListAccessesRequest\x1a&.idv.retention.v1.ListAccessesResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -100,38 +101,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETIONSERVICE'].methods_by_name['ListRecords']._serialized_options = b'\212\265\030\025\010\001\022\tretention2\006parent'
   _globals['_DELETIONSERVICE'].methods_by_name['ListAccesses']._loaded_options = None
   _globals['_DELETIONSERVICE'].methods_by_name['ListAccesses']._serialized_options = b'\212\265\030\025\010\001\022\tretention2\006parent'
-  _globals['_DELETIONSTATE']._serialized_start=2185
-  _globals['_DELETIONSTATE']._serialized_end=2368
-  _globals['_DELETIONTARGET']._serialized_start=203
-  _globals['_DELETIONTARGET']._serialized_end=436
-  _globals['_TIMERANGE']._serialized_start=438
-  _globals['_TIMERANGE']._serialized_end=559
-  _globals['_DELETION']._serialized_start=562
-  _globals['_DELETION']._serialized_end=897
-  _globals['_CREATEDELETIONREQUEST']._serialized_start=900
-  _globals['_CREATEDELETIONREQUEST']._serialized_end=1080
-  _globals['_CREATEDELETIONRESPONSE']._serialized_start=1082
-  _globals['_CREATEDELETIONRESPONSE']._serialized_end=1152
-  _globals['_GETDELETIONREQUEST']._serialized_start=1154
-  _globals['_GETDELETIONREQUEST']._serialized_end=1200
-  _globals['_GETDELETIONRESPONSE']._serialized_start=1202
-  _globals['_GETDELETIONRESPONSE']._serialized_end=1269
-  _globals['_LISTDELETIONSREQUEST']._serialized_start=1272
-  _globals['_LISTDELETIONSREQUEST']._serialized_end=1407
-  _globals['_LISTDELETIONSRESPONSE']._serialized_start=1409
-  _globals['_LISTDELETIONSRESPONSE']._serialized_end=1504
-  _globals['_WATCHDELETIONREQUEST']._serialized_start=1506
-  _globals['_WATCHDELETIONREQUEST']._serialized_end=1554
-  _globals['_WATCHDELETIONRESPONSE']._serialized_start=1556
-  _globals['_WATCHDELETIONRESPONSE']._serialized_end=1625
-  _globals['_LISTRECORDSREQUEST']._serialized_start=1628
-  _globals['_LISTRECORDSREQUEST']._serialized_end=1841
-  _globals['_LISTRECORDSRESPONSE']._serialized_start=1843
-  _globals['_LISTRECORDSRESPONSE']._serialized_end=1928
-  _globals['_LISTACCESSESREQUEST']._serialized_start=1931
-  _globals['_LISTACCESSESREQUEST']._serialized_end=2093
-  _globals['_LISTACCESSESRESPONSE']._serialized_start=2095
-  _globals['_LISTACCESSESRESPONSE']._serialized_end=2182
-  _globals['_DELETIONSERVICE']._serialized_start=2371
-  _globals['_DELETIONSERVICE']._serialized_end=3124
+  _globals['_DELETIONSTATE']._serialized_start=2263
+  _globals['_DELETIONSTATE']._serialized_end=2446
+  _globals['_DELETIONTARGET']._serialized_start=230
+  _globals['_DELETIONTARGET']._serialized_end=463
+  _globals['_TIMERANGE']._serialized_start=465
+  _globals['_TIMERANGE']._serialized_end=586
+  _globals['_DELETION']._serialized_start=589
+  _globals['_DELETION']._serialized_end=975
+  _globals['_CREATEDELETIONREQUEST']._serialized_start=978
+  _globals['_CREATEDELETIONREQUEST']._serialized_end=1158
+  _globals['_CREATEDELETIONRESPONSE']._serialized_start=1160
+  _globals['_CREATEDELETIONRESPONSE']._serialized_end=1230
+  _globals['_GETDELETIONREQUEST']._serialized_start=1232
+  _globals['_GETDELETIONREQUEST']._serialized_end=1278
+  _globals['_GETDELETIONRESPONSE']._serialized_start=1280
+  _globals['_GETDELETIONRESPONSE']._serialized_end=1347
+  _globals['_LISTDELETIONSREQUEST']._serialized_start=1350
+  _globals['_LISTDELETIONSREQUEST']._serialized_end=1485
+  _globals['_LISTDELETIONSRESPONSE']._serialized_start=1487
+  _globals['_LISTDELETIONSRESPONSE']._serialized_end=1582
+  _globals['_WATCHDELETIONREQUEST']._serialized_start=1584
+  _globals['_WATCHDELETIONREQUEST']._serialized_end=1632
+  _globals['_WATCHDELETIONRESPONSE']._serialized_start=1634
+  _globals['_WATCHDELETIONRESPONSE']._serialized_end=1703
+  _globals['_LISTRECORDSREQUEST']._serialized_start=1706
+  _globals['_LISTRECORDSREQUEST']._serialized_end=1919
+  _globals['_LISTRECORDSRESPONSE']._serialized_start=1921
+  _globals['_LISTRECORDSRESPONSE']._serialized_end=2006
+  _globals['_LISTACCESSESREQUEST']._serialized_start=2009
+  _globals['_LISTACCESSESREQUEST']._serialized_end=2171
+  _globals['_LISTACCESSESRESPONSE']._serialized_start=2173
+  _globals['_LISTACCESSESRESPONSE']._serialized_end=2260
+  _globals['_DELETIONSERVICE']._serialized_start=2449
+  _globals['_DELETIONSERVICE']._serialized_end=3202
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from idv.types.v1 import errors_pb2 as _errors_pb2
 from idv.types.v1 import processing_pb2 as _processing_pb2
 from idv.types.v1 import receipt_pb2 as _receipt_pb2
 import builtins as _builtins
@@ -39,7 +40,7 @@ class _DeletionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deletio
     DELETION_STATE_PARTIAL: _DeletionState.ValueType  # 4
     """Done for some targets and failed for others."""
     DELETION_STATE_FAILED: _DeletionState.ValueType  # 5
-    """Failed for good; the error says why."""
+    """Failed for good; `failure_reason` says why."""
 
 class DeletionState(_DeletionState, metaclass=_DeletionStateEnumTypeWrapper):
     """State of a deletion."""
@@ -55,7 +56,7 @@ DELETION_STATE_DONE: DeletionState.ValueType  # 3
 DELETION_STATE_PARTIAL: DeletionState.ValueType  # 4
 """Done for some targets and failed for others."""
 DELETION_STATE_FAILED: DeletionState.ValueType  # 5
-"""Failed for good; the error says why."""
+"""Failed for good; `failure_reason` says why."""
 Global___DeletionState: _TypeAlias = DeletionState  # noqa: Y015
 
 @_typing.final
@@ -149,6 +150,7 @@ class Deletion(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     EXPECTED_COMPLETION_TIME_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    FAILURE_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`customers/{customer}/deletions/{deletion}`."""
     state: Global___DeletionState.ValueType
@@ -159,6 +161,8 @@ class Deletion(_message.Message):
     """How many sessions were closed for good."""
     scope: _builtins.str
     """Kind of its target: `record`, `session`, `subject` ..."""
+    failure_reason: _errors_pb2.ErrorReason.ValueType
+    """Why it failed for good; not set otherwise."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When it was received."""
@@ -187,10 +191,11 @@ class Deletion(_message.Message):
         receipt: _receipt_pb2.Receipt | None = ...,
         expected_completion_time: _timestamp_pb2.Timestamp | None = ...,
         scope: _builtins.str = ...,
+        failure_reason: _errors_pb2.ErrorReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "receipt", b"receipt", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "name", b"name", "receipt", b"receipt", "receive_time", b"receive_time", "record_count", b"record_count", "scope", b"scope", "session_count", b"session_count", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "failure_reason", b"failure_reason", "name", b"name", "receipt", b"receipt", "receive_time", b"receive_time", "record_count", b"record_count", "scope", b"scope", "session_count", b"session_count", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -77,7 +77,11 @@ class Pages:
     def application(self) -> Starlette:
         """The pages as an ASGI application."""
         kinds = [Route(f"/{language}{kind}", self._page) for language in WORDS for kind in _MEDIA]
-        return Starlette(routes=[Route("/", self._choose), *kinds], exception_handlers={404: self._nowhere})
+        application = Starlette(
+            routes=[Route("/", self._choose), *kinds], exception_handlers={404: self._nowhere}
+        )
+        application.router.redirect_slashes = False  # an address is right or it is not
+        return application
 
     async def _choose(self, request: Request) -> Response:
         """Leads to the page in the language that the reader's browser asks for."""

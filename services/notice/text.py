@@ -58,7 +58,8 @@ def parse_text(language: Language, markdown: str) -> Text:
     # Size and characters first: a parser need not see what a reader must not.
     refuse(list(_unprintable(file, markdown)))
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
-    refuse([*_headings(file, tokens), *_foreign(file, tokens), *_marks(file, markdown, tokens)])
+    found = [*_headings(file, tokens), *_foreign(file, tokens), *_marks(file, markdown, tokens)]
+    refuse(list(dict.fromkeys(found)))  # an opening and a closing tag are one fault of their line
     return Text(language, _title(tokens), markdown)
 
 

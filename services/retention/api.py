@@ -165,8 +165,9 @@ def _message(deletion: Deletion) -> deletions_pb2.Deletion:
         session_count=deletion.session_count or 0,
         expected_completion_time=_stamp(deletion.receive_time + _EXPECTED),
         scope=deletion.scope,
-        failure_reason=None if deletion.failure is None else Reason.Value(deletion.failure),
     )
+    if deletion.failure is not None:
+        message.failure_reason = Reason.Value(deletion.failure)
     if deletion.complete_time is not None:
         message.complete_time.CopyFrom(_stamp(deletion.complete_time))
     if deletion.receipt is not None and deletion.final_time is not None:

@@ -1,4 +1,4 @@
-"""`idv up` from outside, over the life of one directory: start, stop, start again, kill -9."""
+"""`idv up` from outside, over the life of one directory: start, kill -9, start again, stop."""
 
 from __future__ import annotations
 
@@ -24,55 +24,63 @@ from tests.waiting import until
 
 @dataclass
 class Life:
-    """What was seen over two starts of one directory."""
+    """What was seen over two runs of one directory."""
 
-    directory: Path
-    ready_file: Path
     first: Ready
     second: Ready
     first_notice: notice_pb2.Notice
     second_notice: notice_pb2.Notice
-    refused_code: int
-    refused_output: str
+    refused: Refusal
+    left_by_kill: list[str]
+    """Without the object store's socket files, which the next run removes."""
     stopped_code: int
     left_by_stop: list[str]
-    left_by_kill: list[str]
-    """Without the object store's socket files, which the next start removes."""
+    """With those that the first run left."""
     ready_file_after_stop: bool
+
+
+@dataclass
+class Refusal:
+    """How a second `idv up` of a directory in use ended."""
+
+    code: int
+    output: str
+    ready_file: Path
+
+    @property
+    def wrote_ready_file(self) -> bool:
+        """Whether it claimed to be ready."""
+        return self.ready_file.exists()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
-    """Starts, refuses a second start, stops by SIGTERM, starts again, and is killed."""
+    """Starts, refuses a second start, is killed, starts again on what that left, and stops by SIGTERM."""
     folder = tmp_path_factory.mktemp("up")
     directory, ready_file = folder / "stack", folder / "ready.json"
     supervisor, first = await _up(directory, ready_file)
     first_notice = await _notice(first)
-    second_up = await _start(directory, folder / "other.json")
-    refused_output = (await second_up.communicate())[0].decode()
-    supervisor.send_signal(signal.SIGTERM)
-    stopped_code = await supervisor.wait()
-    left_by_stop, ready_file_after_stop = _left(first), ready_file.exists()
-
-    supervisor, second = await _up(directory, ready_file)
-    second_notice = await _notice(second)
-    alive = {pid: start_time(pid) for pid in _pids(second)}
+    refused = await _refused(directory, folder / "other.json")
+    alive = {pid: start_time(pid) for pid in _pids(first)}
     supervisor.kill()
     await supervisor.wait()
     await until("every process is gone", lambda: all(start_time(pid) != alive[pid] for pid in alive))
+    left_by_kill = [each for each in _left(first) if not each.endswith(".sock")]
+
+    supervisor, second = await _up(directory, ready_file)
+    second_notice = await _notice(second)
+    supervisor.send_signal(signal.SIGTERM)
+    stopped_code = await supervisor.wait()
     return Life(
-        directory=directory,
-        ready_file=ready_file,
         first=first,
         second=second,
         first_notice=first_notice,
         second_notice=second_notice,
-        refused_code=second_up.returncode or 0,
-        refused_output=refused_output,
+        refused=refused,
+        left_by_kill=left_by_kill,
         stopped_code=stopped_code,
-        left_by_stop=left_by_stop,
-        left_by_kill=[each for each in _left(second) if not each.endswith(".sock")],
-        ready_file_after_stop=ready_file_after_stop,
+        left_by_stop=_left(first) + _left(second),
+        ready_file_after_stop=ready_file.exists(),
     )
 
 
@@ -91,10 +99,10 @@ async def test_the_ready_file_is_closed_to_other_users_and_complete(life: Life) 
 
 
 async def test_a_second_up_is_refused_with_the_reason_and_the_remedy(life: Life) -> None:
-    assert life.refused_code != 0
-    assert f"process {life.first.supervisor_pid}" in " ".join(life.refused_output.split())
-    assert "--dir" in life.refused_output
-    assert not life.ready_file.with_name("other.json").exists()
+    assert life.refused.code != 0
+    assert f"process {life.first.supervisor_pid}" in " ".join(life.refused.output.split())
+    assert "--dir" in life.refused.output
+    assert not life.refused.wrote_ready_file
 
 
 async def test_sigterm_ends_it_in_good_order_and_leaves_nothing(life: Life) -> None:
@@ -103,7 +111,7 @@ async def test_sigterm_ends_it_in_good_order_and_leaves_nothing(life: Life) -> N
     assert not life.ready_file_after_stop
 
 
-async def test_a_restart_has_the_same_data_addresses_and_keys(life: Life) -> None:
+async def test_a_start_after_kill_has_the_same_data_addresses_and_keys(life: Life) -> None:
     assert life.second_notice == life.first_notice
     assert life.second.log_public_key == life.first.log_public_key
     for name, service in life.second.services.items():
@@ -121,6 +129,12 @@ async def _start(directory: Path, ready_file: Path) -> asyncio.subprocess.Proces
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
+
+
+async def _refused(directory: Path, ready_file: Path) -> Refusal:
+    process = await _start(directory, ready_file)
+    output, _ = await process.communicate()
+    return Refusal(process.returncode or 0, output.decode(), ready_file)
 
 
 async def _up(directory: Path, ready_file: Path) -> tuple[asyncio.subprocess.Process, Ready]:

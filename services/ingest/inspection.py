@@ -14,7 +14,7 @@ from typing import Self
 
 from idv.errors import IdvError, Reason
 
-from services.ingest.limits import MemoryBudget
+from services.ingest.limits import PixelMemory
 from services.ingest.media import check
 from services.ingest.media.check import MediaLimits
 from services.ingest.media.fault import MediaError
@@ -39,13 +39,13 @@ class Inspected:
 class Inspector:
     """One thread for each core, used while entered.
 
-    `budget` is for pixels alone: who holds memory for a body waits for pixels, and never the other way
-    round, so nobody waits in a circle.
+    `memory` is for pixels alone: who holds memory for a body waits for pixels, and never the other way round,
+    so nobody waits in a circle.
     """
 
-    def __init__(self, limits: MediaLimits, budget: MemoryBudget) -> None:
+    def __init__(self, limits: MediaLimits, memory: PixelMemory) -> None:
         self.limits = limits
-        self._budget = budget
+        self._memory = memory
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="media")
 
     async def __aenter__(self) -> Self:
@@ -65,9 +65,9 @@ class Inspector:
         """
         run, threads = asyncio.get_running_loop().run_in_executor, self._threads
         try:
-            async with self._budget.waiting(check.stripping_bytes(declared, self.limits)):
+            async with self._memory.held(check.stripping_bytes(declared, self.limits)):
                 stripped = await run(threads, _prove_and_strip, chunks, declared, sha256, self.limits)
-            async with self._budget.waiting(check.decoding_bytes(stripped)):
+            async with self._memory.held(check.decoding_bytes(stripped)):
                 return await run(threads, _decode_and_digest, stripped, declared)
         except MediaError as fault:
             field = _FIELDS.get(fault.reason, "chunk")

@@ -1,9 +1,9 @@
-"""How much is taken at once: a rate for each Customer, and one budget of memory for all."""
+"""How much is taken at once: a rate for each Customer, and budgets of memory for all."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -37,18 +37,21 @@ class RateLimit:
         self._buckets[customer] = (now, left - wanted)
 
 
-class MemoryBudget:
-    """Bytes that all uploads together may hold."""
+class BodyMemory:
+    """Bytes that all bodies under way may hold together; those of one Customer at most half of them."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._free = size
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._held: defaultdict[str, int] = defaultdict(int)
 
     @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """Holds `size` bytes for an upload that begins; raises OVERLOADED when they are not free."""
-        if size > self._free or self._waiting:
+    def held(self, customer: str, size: int) -> Iterator[None]:
+        """Holds `size` bytes for an upload that begins; raises OVERLOADED when they are not free.
+
+        It never waits: who waits holds nothing, and who holds waits for pixels alone.
+        """
+        if size > self._free or self._held[customer] + size > self._size // 2:
             raise IdvError(
                 Reason.ERROR_REASON_OVERLOADED,
                 "too many uploads are under way",
@@ -56,16 +59,27 @@ class MemoryBudget:
                 retry_after=_RETRY_SECONDS,
             )
         self._free -= size
+        self._held[customer] += size
         try:
             yield
         finally:
-            self._release(size)
+            self._held[customer] -= size
+            self._free += size
+
+
+class PixelMemory:
+    """Bytes that all pictures being decoded may take together; who needs some waits its turn."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def waiting(self, size: int) -> AsyncIterator[None]:
-        """Waits, in order, for `size` more bytes for an upload that has come in whole.
+    async def held(self, size: int) -> AsyncIterator[None]:
+        """Waits, in order, for `size` bytes; more than all of them counts as all.
 
-        More than the whole budget counts as the whole budget. The deadline of the call bounds the wait.
+        The deadline of the call bounds the wait.
         """
         size = min(size, self._size)
         if size > self._free or self._waiting:
@@ -97,6 +111,5 @@ class MemoryBudget:
     def _serve(self) -> None:
         while self._waiting and self._waiting[0][0] <= self._free:
             size, turn = self._waiting.popleft()
-            if not turn.cancelled():
-                self._free -= size
-                turn.set_result(None)
+            self._free -= size
+            turn.set_result(None)

@@ -13,7 +13,7 @@ from services.ingest.api import IngestApi
 from services.ingest.coalesce import Coalescer
 from services.ingest.contract import Catalogue
 from services.ingest.inspection import Inspector
-from services.ingest.limits import MemoryBudget, RateLimit
+from services.ingest.limits import BodyMemory, PixelMemory, RateLimit
 from services.ingest.media.check import MediaLimits
 from services.ingest.sessions import Sessions
 from services.ingest.settings import IngestSettings
@@ -42,7 +42,7 @@ async def main(settings: IngestSettings) -> None:
         calls = RateLimit(limits.calls_per_second, "submissions")
         upload_bytes = RateLimit(limits.upload_bytes_per_second, "bytes")
         inspector = Inspector(
-            MediaLimits(**settings.media.model_dump()), MemoryBudget(limits.memory_bytes // 2)
+            MediaLimits(**settings.media.model_dump()), PixelMemory(limits.memory_bytes // 2)
         )
         live = LiveTerms(notice, runtime.log, stale_seconds=settings.terms_stale_seconds)
         async with inspector, live as terms:
@@ -56,8 +56,9 @@ async def main(settings: IngestSettings) -> None:
             submissions = Submissions(catalogue, admission, grants, terms, coalescer, calls)
             uploads = Uploads(
                 *(admission, grants, terms, inspector, coalescer, storage, upload_bytes),
-                budget=MemoryBudget(limits.memory_bytes // 2),
+                memory=BodyMemory(limits.memory_bytes // 2),
                 inline_bytes=settings.inline_bytes,
+                idle_seconds=limits.idle_seconds,
             )
             api = IngestApi(runtime.clock, sessions, submissions, uploads, signer)
             runtime.add(

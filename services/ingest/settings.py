@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.runtime import setting_checks as checks
 from services.runtime.settings import Address, ReadableFile, ServiceSettings, SessionTokenTrust, TokenTrust
 
 
@@ -31,13 +32,17 @@ class LimitSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     memory_bytes: Annotated[int, Field(ge=128 << 20)] = 512 << 20
-    """For all bodies being received, checked and handed on; beyond, uploads are told to come back."""
+    """Half of it for bodies under way, of which one Customer gets half, and half for pixels. Beyond, uploads
+    are told to come back. Twelve times the largest body at least.
+    """
     queue_bytes: Annotated[int, Field(ge=1 << 20)] = 32 << 20
     """Of small items waiting for storage; beyond, submissions are told to come back."""
     calls_per_second: Annotated[float, Field(gt=0)] = 5000.0
     """Submissions of one Customer; twice as many at once."""
     upload_bytes_per_second: Annotated[float, Field(gt=0)] = 128.0 * (1 << 20)
     """Uploaded bytes of one Customer; twice as many at once."""
+    idle_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
+    """For how long an upload may stand still before it is given up."""
 
 
 class IngestSettings(ServiceSettings):
@@ -63,3 +68,14 @@ class IngestSettings(ServiceSettings):
     """Checked bodies up to this size share a call to storage with small items; larger ones have their own."""
     media: MediaSettings = MediaSettings()
     limits: LimitSettings = LimitSettings()
+
+    @field_validator("limits")
+    @classmethod
+    def _fits_the_largest_body(cls, value: LimitSettings, info: ValidationInfo) -> LimitSettings:
+        media = info.data.get("media")
+        if media is not None and value.memory_bytes < 12 * media.body_bytes:
+            raise checks.fault(
+                "memory_bytes is less than twelve times media.body_bytes: the largest upload would never fit",
+                "raise limits.memory_bytes or lower media.body_bytes",
+            )
+        return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 
@@ -14,7 +15,7 @@ from services.ingest.admission import Admission
 from services.ingest.coalesce import Coalescer
 from services.ingest.contract import timestamp
 from services.ingest.inspection import Inspector
-from services.ingest.limits import MemoryBudget, RateLimit
+from services.ingest.limits import BodyMemory, RateLimit
 from services.ingest.media import check
 from services.ingest.submission import record_header
 from services.ingest.terms import LiveTerms
@@ -29,7 +30,10 @@ _OWN_BYTES = {"face_image": "image", "identity_document": "document"}
 
 
 class Uploads:
-    """Receives uploads. Bodies up to `inline_bytes` share calls to storage with small items."""
+    """Receives uploads. Bodies up to `inline_bytes` share calls to storage with small items.
+
+    A client that sends nothing for `idle_seconds` gives its place to others.
+    """
 
     def __init__(
         self,
@@ -41,8 +45,9 @@ class Uploads:
         storage: storage_pb2_grpc.StorageServiceAsyncStub,
         rate: RateLimit,
         *,
-        budget: MemoryBudget,
+        memory: BodyMemory,
         inline_bytes: int,
+        idle_seconds: float,
     ) -> None:
         self._admission = admission
         self._grants = grants
@@ -51,8 +56,9 @@ class Uploads:
         self._coalescer = coalescer
         self._storage = storage
         self._rate = rate
-        self._budget = budget
+        self._memory = memory
         self._inline_bytes = inline_bytes
+        self._idle_seconds = idle_seconds
 
     async def receive(
         self,
@@ -71,8 +77,8 @@ class Uploads:
         write = self._admit(header, grant, received)
         self._check_size(header)
         self._rate.take(grant.customer, received, header.size_bytes)
-        with self._budget.holding(_COPIES * header.size_bytes):
-            chunks = await _receive(messages, header.size_bytes)
+        with self._memory.held(grant.customer, _COPIES * header.size_bytes):
+            chunks = await receive_body(messages, header.size_bytes, self._idle_seconds)
             inspected = await self._inspector.inspect(chunks, header.media_type, header.sha256)
             chunks.clear()
             record = await self._store(write, inspected.body)
@@ -133,11 +139,16 @@ class Uploads:
         return response.record
 
 
-async def _receive(messages: AsyncIterator[ingest_pb2.UploadMediaRequest], size: int) -> list[bytes]:
-    """The chunks, exactly `size` bytes together."""
+async def receive_body(
+    messages: AsyncIterator[ingest_pb2.UploadMediaRequest], size: int, idle_seconds: float
+) -> list[bytes]:
+    """The chunks, exactly `size` bytes together.
+
+    Raises INVALID_ARGUMENT, MEDIA_TRUNCATED, and DEADLINE_EXCEEDED when nothing comes for `idle_seconds`.
+    """
     chunks: list[bytes] = []
     left = size
-    async for message in messages:
+    while message := await _next(messages, idle_seconds):
         if message.WhichOneof("part") != "chunk":
             raise _unexpected("a message after the first holds no chunk", "chunk")
         left -= len(message.chunk)
@@ -152,6 +163,25 @@ async def _receive(messages: AsyncIterator[ingest_pb2.UploadMediaRequest], size:
             remedy="send the whole file again with the same request id",
         )
     return chunks
+
+
+async def _next(
+    messages: AsyncIterator[ingest_pb2.UploadMediaRequest], idle_seconds: float
+) -> ingest_pb2.UploadMediaRequest | None:
+    """The next message, None at the end of the stream."""
+    try:
+        async with asyncio.timeout(idle_seconds) as timer:
+            return await anext(messages, None)
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        raise IdvError(
+            Reason.ERROR_REASON_DEADLINE_EXCEEDED,
+            f"nothing came for {idle_seconds:g} seconds",
+            field="chunk",
+            remedy="send the whole file again with the same request id",
+            retry_after=1.0,
+        ) from None
 
 
 def _unexpected(message: str, field: str) -> IdvError:

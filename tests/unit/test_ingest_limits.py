@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from idv.errors import IdvError, Reason
 
-from services.ingest.limits import MemoryBudget, RateLimit
+from services.ingest.limits import BodyMemory, PixelMemory, RateLimit
 from tests.unit.ingest_terms import NOON, StillClock
 
 
@@ -43,37 +43,45 @@ def test_one_upload_larger_than_a_burst_passes_when_the_bucket_is_full() -> None
 
 
 def test_memory_that_is_not_free_is_refused_and_given_back_at_the_end() -> None:
-    budget = MemoryBudget(100)
-    with budget.holding(60), pytest.raises(IdvError) as caught, budget.holding(60):
+    memory = BodyMemory(100)
+    others = (memory.held("acme", 40), memory.held("globex", 40))
+    with others[0], others[1], pytest.raises(IdvError) as caught, memory.held("third", 40):
         pass
     assert caught.value.reason == Reason.ERROR_REASON_OVERLOADED
-    with budget.holding(100):
+    with memory.held("acme", 50), memory.held("globex", 50):
         pass
+
+
+def test_one_customer_holds_at_most_half() -> None:
+    memory = BodyMemory(100)
+    with memory.held("acme", 50):
+        with pytest.raises(IdvError), memory.held("acme", 1):
+            pass
+        with memory.held("globex", 50):
+            pass
 
 
 async def test_decoding_waits_its_turn_in_order() -> None:
-    budget, order = MemoryBudget(100), []
+    memory, order = PixelMemory(100), []
 
     async def decode(name: str, size: int) -> None:
-        async with budget.waiting(size):
+        async with memory.held(size):
             order.append(name)
             await asyncio.sleep(0)
 
     await asyncio.gather(decode("a", 80), decode("b", 90), decode("c", 10), decode("d", 500))
     assert order == ["a", "b", "c", "d"]
-    with budget.holding(100):
-        pass
 
 
 async def test_whoever_gives_up_waiting_leaves_the_memory_to_the_next() -> None:
-    budget = MemoryBudget(100)
+    memory = PixelMemory(100)
     entered = asyncio.Event()
 
     async def decode(size: int) -> None:
-        async with budget.waiting(size):
+        async with memory.held(size):
             entered.set()
 
-    with budget.holding(60):
+    async with memory.held(60):
         impatient = asyncio.create_task(decode(90))
         patient = asyncio.create_task(decode(40))
         await asyncio.sleep(0)
@@ -82,5 +90,5 @@ async def test_whoever_gives_up_waiting_leaves_the_memory_to_the_next() -> None:
         await asyncio.wait([impatient])
         await asyncio.wait_for(patient, 5)
     assert entered.is_set()
-    with budget.holding(100):
+    async with memory.held(100):
         pass

@@ -78,6 +78,24 @@ def test_stripping_twice_changes_nothing() -> None:
     assert cleaned(once.body) == Stripped(once.body, frozenset())
 
 
+def test_files_of_other_writers_are_read_and_keep_their_pages() -> None:
+    for options in (
+        {"object_stream_mode": pikepdf.ObjectStreamMode.generate},
+        {"linearize": True},
+        {"qdf": True},
+    ):
+        out = io.BytesIO()
+        pikepdf.open(io.BytesIO(SENT.body)).save(out, **options)
+        kept = cleaned(out.getvalue())
+        assert MARK not in plain(kept.body)
+        assert len(pikepdf.open(io.BytesIO(kept.body)).pages) == 2
+    for mode in ("1", "L", "P", "RGBA"):
+        out = io.BytesIO()
+        CARD.convert(mode).save(out, "PDF", title=specimens.MARK)
+        kept = cleaned(out.getvalue())
+        assert MARK not in plain(kept.body)
+
+
 def test_an_earlier_revision_does_not_survive() -> None:
     writer = pypdf.PdfWriter(io.BytesIO(SENT.body), incremental=True)
     writer.add_metadata({"/Title": "later"})

@@ -21,7 +21,7 @@ from pypdf.generic import (
 
 from services.ingest.media import pdf_rules as rules
 from services.ingest.media import pdf_streams as streams
-from services.ingest.media.fault import too_complex
+from services.ingest.media.fault import too_complex, undecodable
 from services.ingest.media.stripped import Removed
 
 _MOST_OBJECTS = 50_000
@@ -38,6 +38,9 @@ class _Role(Enum):
     ANNOTATION = "annotation"
     NAMED = "named"
     """Its entries are names of the author's choice for objects, such as fonts or glyphs."""
+    PICTURES = "pictures"
+    """Its entries are such names for pictures and forms."""
+    PICTURE = "picture"
     NAMED_TWICE = "named twice"
     """Its entries lead to such dictionaries."""
     GRAPHICS = "graphics"
@@ -56,7 +59,13 @@ _ROLE_OF_ENTRY = {
     "/CharProcs": _Role.NAMED,
     "/Colorants": _Role.NAMED,
 }
-_ROLE_BELOW = {_Role.RESOURCES: _Role.NAMED, _Role.NAMED_TWICE: _Role.NAMED, _Role.NAMED: _Role.GRAPHICS}
+_PICTURES = {"/Image": rules.IMAGE, "/Form": rules.FORM}
+_ROLE_BELOW = {
+    _Role.PICTURES: _Role.PICTURE,
+    _Role.RESOURCES: _Role.NAMED,
+    _Role.NAMED_TWICE: _Role.NAMED,
+    _Role.NAMED: _Role.GRAPHICS,
+}
 
 
 def _name(source: DictionaryObject, key: str) -> str:
@@ -108,7 +117,7 @@ class Copier:
         if isinstance(value, IndirectObject):
             return self._refer(value, role)
         if isinstance(value, StreamObject):
-            return self._stream(value, depth)
+            return self._stream(value, role, depth)
         if isinstance(value, DictionaryObject):
             return self._dictionary(value, role, depth)
         if isinstance(value, ArrayObject):
@@ -143,6 +152,8 @@ class Copier:
                 self.removed |= {rules.TOLD[key]} if key in rules.TOLD else set()
                 continue
             below = _ROLE_BELOW.get(role) or _ROLE_OF_ENTRY.get(key, _Role.GRAPHICS)
+            if role is _Role.RESOURCES and key == "/XObject":
+                below = _Role.PICTURES
             target[NameObject(key)] = self._copy(value, below, depth + 1)
 
     def _appears(self, found: Any, role: _Role) -> bool:
@@ -167,14 +178,18 @@ class Copier:
             target[NameObject("/Parent")] = self._reference(_PAGES)
         return target
 
-    def _stream(self, source: StreamObject, depth: int) -> Any:
+    def _stream(self, source: StreamObject, role: _Role, depth: int) -> Any:
         subtype = _name(source, "/Subtype")
         if _name(source, "/Type") in rules.FILES or subtype in ("/XML", "/PS"):
             self.removed.add(Removed.XMP if subtype == "/XML" else Removed.ATTACHMENT)
             return NullObject()
-        body, filters, parameters = streams.clean(source, self._budget, self.removed)
+        if role is _Role.PICTURE and subtype not in _PICTURES:
+            raise undecodable("PDF", "has a picture of no known kind")
+        body, filters, parameters = streams.clean(
+            source, self._budget, self.removed, picture=subtype == "/Image"
+        )
         target = DecodedStreamObject()
-        allowed = {"/Image": rules.IMAGE, "/Form": rules.FORM}.get(subtype, rules.GRAPHICS)
+        allowed = _PICTURES.get(subtype, rules.GRAPHICS)
         self._entries(source, target, _Role.GRAPHICS, allowed, depth)
         if filters:
             target[NameObject("/Filter")] = ArrayObject(filters)

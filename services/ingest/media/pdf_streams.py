@@ -13,7 +13,7 @@ import pypdf.errors
 from PIL import Image
 from pypdf.generic import ArrayObject, EncodedStreamObject, NameObject
 
-from services.ingest.media import inflate, jp2, jpeg
+from services.ingest.media import inflate, jp2, jpeg, pdf_images
 from services.ingest.media.fault import too_complex, undecodable
 from services.ingest.media.stripped import Removed, Still
 
@@ -73,8 +73,8 @@ def _expanded(data: bytes, filters: list[Any], parameters: list[Any], budget: St
     return plain
 
 
-def _flate(data: bytes, budget: StreamBudget) -> bytes:
-    """The compressed data without anything hidden after it; only its size is found, in little memory."""
+def _flate(data: bytes, budget: StreamBudget) -> tuple[bytes, int]:
+    """The compressed data without anything hidden after it, and what it expands to, in little memory."""
     try:
         consumed, size, complete = inflate.measure(data, budget.left)
     except zlib.error:
@@ -82,7 +82,7 @@ def _flate(data: bytes, budget: StreamBudget) -> bytes:
     budget.spend(size)
     if not complete:
         raise undecodable(_NAME, "has a stream that ends before its format says it should")
-    return data[:consumed]
+    return data[:consumed], size
 
 
 def _picture(data: bytes, kind: str, budget: StreamBudget) -> Still:
@@ -97,31 +97,43 @@ def _picture(data: bytes, kind: str, budget: StreamBudget) -> Still:
     return still
 
 
-def clean(stream: Any, budget: StreamBudget, removed: set[Removed]) -> tuple[bytes, list[Any], list[Any]]:
+def clean(
+    stream: Any, budget: StreamBudget, removed: set[Removed], *, picture: bool
+) -> tuple[bytes, list[Any], list[Any]]:
     """The raw body to keep, with its filters and their parameters.
 
-    The body is expanded within the budget to prove that it can be; a JPEG or JPEG 2000 picture is decoded in
-    full and loses its own metadata. Raises MediaError.
+    The body is expanded within the budget to prove that it can be. A `picture` must have as many bytes as it
+    has pixels; a JPEG or JPEG 2000 is decoded in full and loses its own metadata. Raises MediaError.
     """
     data: bytes = stream._data
     filters = _as_list(stream.get("/Filter"))
     parameters = _as_list(stream.get("/DecodeParms"))
     parameters += [pypdf.generic.NullObject()] * (len(filters) - len(parameters))
-    if not filters:
-        budget.spend(len(data))
-        return data, filters, parameters
-    last = str(filters[-1])
-    if last in _FLATE and len(filters) == 1:
-        return _flate(data, budget), filters, parameters
+    last = str(filters[-1]) if filters else ""
     if last in _JPEG or last == _JPEG_2000:
         still = _picture(_expanded(data, filters[:-1], parameters[:-1], budget), last, budget)
         removed |= still.removed
         return still.body, filters[-1:], parameters[-1:]
     if last in _BILEVEL:
         _expanded(data, filters[:-1], parameters[:-1], budget)
-        budget.picture(int(stream.get("/Width", 0)), int(stream.get("/Height", 0)))
+        budget.picture(pdf_images.number(stream, "/Width"), pdf_images.number(stream, "/Height"))
         return data, filters, parameters
     if not {str(name) for name in filters} <= _FLATE | _TEXTUAL:
         raise undecodable(_NAME, "has a stream in a coding that the format does not know")
-    _expanded(data, filters, parameters, budget)
+    data, size, undone = _plain(data, filters, parameters, budget)
+    if picture:
+        pdf_images.check_size(stream, size, None if undone else parameters[0])
     return data, filters, parameters
+
+
+def _plain(
+    data: bytes, filters: list[Any], parameters: list[Any], budget: StreamBudget
+) -> tuple[bytes, int, bool]:
+    """The raw body, what it expands to, and whether a predictor is undone in that size."""
+    if len(filters) == 1 and str(filters[0]) in _FLATE:
+        kept, size = _flate(data, budget)
+        return kept, size, False
+    if not filters:
+        budget.spend(len(data))
+        return data, len(data), True
+    return data, len(_expanded(data, filters, parameters, budget)), True

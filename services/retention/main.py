@@ -38,7 +38,10 @@ async def main(settings: RetentionSettings) -> None:
     )
     async with Runtime.start(settings, service="retention") as runtime:
         database, clock = runtime.database, runtime.clock
-        storage = StorageGateway(runtime.channel(settings.storage_target))
+        # Every erasure has its request id: while storage restarts, a call is repeated and not refused.
+        storage = StorageGateway(
+            runtime.channel(settings.storage_target, retried=["idv.storage.v1.StorageService"])
+        )
         log = TransparencyLog(database, signer, clock)
         await log.open()
         deletions = Deletions(database, log, storage, seal, clock, terms)

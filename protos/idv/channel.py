@@ -30,10 +30,10 @@ DEADLINE_SECONDS: Final = 30.0
 
 _MAX_MESSAGE_BYTES: Final = 4 << 20
 _RETRIED: Final = {
-    "maxAttempts": 4,
-    "initialBackoff": "0.1s",
+    "maxAttempts": 5,
+    "initialBackoff": "0.2s",
     "maxBackoff": "2s",
-    "backoffMultiplier": 2,
+    "backoffMultiplier": 2.5,  # together longer than a connection waits before it is tried again
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
 

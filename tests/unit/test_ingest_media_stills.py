@@ -179,3 +179,26 @@ def test_bytes_hidden_after_the_pixels_of_a_png_are_removed() -> None:
     kept = check.clean(b"\x89PNG\r\n\x1a\n" + header + hidden + chunk(b"IEND", b""), check.PNG, LIMITS)
     assert MARK not in kept.body
     assert kept.removed == {"trailing_data"}
+
+
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def interlaced(image: Image.Image) -> bytes:
+    """The picture as a PNG in seven passes, which Pillow reads but does not write."""
+    rows = bytearray()
+    for x, y, across, down in PASSES:
+        for line in range(y, image.height, down):
+            pixels = [image.getpixel((column, line)) for column in range(x, image.width, across)]
+            if pixels:
+                rows += b"\0" + bytes(value for pixel in pixels for value in pixel)  # type: ignore[union-attr]
+    header = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 1)
+    pixels_chunk = chunk(b"IDAT", zlib.compress(bytes(rows)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels_chunk + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (8, 8), (17, 9)])
+def test_an_interlaced_png_keeps_its_pixels(size: tuple[int, int]) -> None:
+    image = FACE.resize(size)
+    kept = check.clean(interlaced(image), check.PNG, LIMITS)
+    assert opened(kept.body).tobytes() == image.tobytes()

@@ -130,10 +130,10 @@ def _plain(
     data: bytes, filters: list[Any], parameters: list[Any], budget: StreamBudget
 ) -> tuple[bytes, int, bool]:
     """The raw body, what it expands to, and whether a predictor is undone in that size."""
-    if len(filters) == 1 and str(filters[0]) in _FLATE:
+    if data and len(filters) == 1 and str(filters[0]) in _FLATE:
         kept, size = _flate(data, budget)
         return kept, size, False
-    if not filters:
+    if not filters or not data:
         budget.spend(len(data))
         return data, len(data), True
     return data, len(_expanded(data, filters, parameters, budget)), True

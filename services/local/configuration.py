@@ -21,12 +21,17 @@ from services.local.tokens import ISSUER
 DEPLOYMENT = "local"
 WITH_DATABASE = ("storage", "retention", "notice")
 """Services that keep rows; ingest keeps none."""
+PARTITIONED = ("storage",)
+"""Services that make and drop partitions while they run, under the login that owns their schema."""
 WITHOUT_TOKENS = ("storage",)
 """Services that only internal services call: they have no port for bearer tokens."""
 JOB_SECONDS = 2.0
 """Seconds between two runs of a periodic job: whoever moves the clock wants to see what follows soon."""
 PAGE = "notice.page"
 """Name of the public page's port in the port book."""
+
+Differing = Mapping[str, Mapping[str, Any]]
+"""By service, settings that differ from what this module writes: `{"storage": {"batch_items": 8}}`."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,11 @@ class Parts:
         return Addresses.of(service, self.ports)
 
 
-def write_settings(parts: Parts) -> None:
+def write_settings(parts: Parts, differing: Differing) -> None:
     """Write `config/SERVICE.yaml` for every service, readable by its owner alone: they hold passwords."""
     own = {"storage": _storage, "notice": _notice, "ingest": _ingest, "retention": _retention}
     for service in SERVICES:
-        settings = _common(parts, service) | own[service](parts)
+        settings = _over(_common(parts, service) | own[service](parts), differing.get(service, {}))
         write_private(parts.layout.config(service), yaml.safe_dump(settings, sort_keys=False))
 
 
@@ -93,7 +98,9 @@ def _common(parts: Parts, service: str) -> dict[str, Any]:
         settings["listen_tls"] = addresses.tls
         settings["customer_tokens"] = {"jwks": str(parts.secrets.customers.public), "issuer": ISSUER}
     if database := parts.databases.get(service):
-        settings["database"] = {"dsn": database.dsn, "owner_dsn": database.owner_dsn}
+        settings["database"] = {"dsn": database.dsn}
+        if service in PARTITIONED:
+            settings["database"]["owner_dsn"] = database.owner_dsn
     return settings
 
 
@@ -132,6 +139,17 @@ def _retention(parts: Parts) -> dict[str, Any]:
         "request_key": str(parts.secrets.request),
         "jobs": dict.fromkeys(("deletions", "destructions", "announcements"), JOB_SECONDS),
     }
+
+
+def _over(settings: dict[str, Any], differing: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with the values of `differing` in their place, table by table."""
+    for name, value in differing.items():
+        known = settings.get(name)
+        if isinstance(known, dict) and isinstance(value, Mapping):
+            _over(known, value)
+        else:
+            settings[name] = value
+    return settings
 
 
 def public_page(parts: Parts) -> str:

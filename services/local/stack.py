@@ -15,7 +15,7 @@ from idv.channel import AioChannel, Credentials
 from services.local import configuration, startup
 from services.local.authority import Certificate
 from services.local.component import Component, Supervised
-from services.local.configuration import Addresses, Parts
+from services.local.configuration import Addresses, Differing, Parts
 from services.local.databases import ServiceDatabase
 from services.local.errors import LocalError
 from services.local.first_notice import announce_first_notice
@@ -46,6 +46,7 @@ class LocalStack:
         customers: ids that get a certificate and tokens.
         announce_notice: bring the shipped notice into force where none was ever announced; without one in
             force, ingest takes nothing.
+        settings: by service, what is to differ in its settings: `{"ingest": {"session_seconds": 60}}`.
         changed: called after each change of a process's state.
 
     Raises:
@@ -58,6 +59,7 @@ class LocalStack:
         *,
         customers: Sequence[str] = CUSTOMERS,
         announce_notice: bool = True,
+        settings: Differing | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.layout = Layout(directory.resolve())
@@ -65,6 +67,7 @@ class LocalStack:
         self.clock = clock.TravelClock(self.layout.time_file)
         self.processes: dict[str, Supervised] = {}
         self._announce_notice = announce_notice
+        self._settings = settings or {}
         self._changed = changed
         self._parts: Parts | None = None
         self._servers: startup.Servers | None = None
@@ -211,7 +214,7 @@ class LocalStack:
             )
             parts = group.create_task(up)
         self._parts = parts.result()
-        configuration.write_settings(self._parts)
+        configuration.write_settings(self._parts, self._settings)
         # All at once: each waits by itself for what it calls.
         async with asyncio.TaskGroup() as group:
             for name in SERVICES:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 from idv.errors import IdvError, Reason
 from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
@@ -23,7 +24,8 @@ _ABSENT = "customers/acme/sessions/0190a6f0-0000-7000-8000-000000000000"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
-    async with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+    quiet = {"storage": {"telemetry": {"log_level": "warning"}}}
+    async with LocalStack(tmp_path_factory.mktemp("stack"), settings=quiet) as running:
         yield running
 
 
@@ -93,6 +95,13 @@ async def test_a_second_stack_in_the_directory_is_refused_and_harms_nothing(stac
 async def test_settings_hold_secrets_and_are_closed_to_other_users(stack: LocalStack) -> None:
     files = [stack.layout.config(service) for service in SERVICES] + [stack.layout.secrets]
     assert [path.name for path in files if path.stat().st_mode & 0o077] == []
+
+
+async def test_settings_can_differ_from_the_usual_one_by_one(stack: LocalStack) -> None:
+    telemetry = yaml.safe_load(stack.layout.config("storage").read_text())["telemetry"]
+    assert telemetry["log_level"] == "warning"
+    assert telemetry["directory"] == str(stack.layout.telemetry("storage"))
+    assert '"level": "info"' not in stack.layout.log("storage").read_text()
 
 
 async def test_a_stack_that_cannot_start_stops_what_it_started(tmp_path: Path) -> None:

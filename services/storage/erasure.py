@@ -33,9 +33,9 @@ from services.storage.store import erasures as store
 from services.storage.store import locks
 from services.storage.store.erasures import ErasureRow, Step
 from services.storage.targets import Targets
+from services.storage.tenants import tenant_groups
 
 _KIND = "erasure"
-_TENANTS_AT_ONCE = 100
 
 
 class Erasure:
@@ -67,10 +67,8 @@ class Erasure:
 
     async def resume(self) -> None:
         """Finishes the erasures that a crash interrupted."""
-        async with self._database.transaction() as connection:
-            tenants = await day_store.list_tenants(connection)
-        for start in range(0, len(tenants), _TENANTS_AT_ONCE):
-            async with self._database.transaction(tenants[start : start + _TENANTS_AT_ONCE]) as connection:
+        for group in await tenant_groups(self._database):
+            async with self._database.transaction(group) as connection:
                 unfinished = await store.list_unfinished(connection)
             for row in unfinished:
                 await self.finish(row)
@@ -112,6 +110,7 @@ class Erasure:
 
     async def _fence(self, row: ErasureRow) -> ErasureRow:
         chosen = await self._targets.days(row.customer, await self._target(row))
+        terms = {day.day: await self._days.term(day.day) for day in chosen}
         records = sessions = objects = 0
         final: datetime | None = None
         async with self._database.transaction([row.customer]) as connection:
@@ -127,7 +126,7 @@ class Erasure:
                 sessions += touched.sessions
                 objects += touched.objects
                 if newest is not None:
-                    due = Epoch.of(day.day, newest).due(await self._days.term(day.day))
+                    due = Epoch.of(day.day, newest).due(terms[day.day])
                     final = max(final or due, due)
             erased = self._clock.now()
             row = replace(

@@ -24,8 +24,8 @@ from services.storage.store import days as day_store
 from services.storage.store import keys as key_store
 from services.storage.store import partitions
 from services.storage.store import records as record_store
+from services.storage.tenants import tenant_groups
 
-_TENANTS_AT_ONCE = 100
 KEY_LATE = timedelta(minutes=45)
 """A key dies within the hour after its last record's end; what is later than this after its due time is
 logged as late.
@@ -110,16 +110,10 @@ class Expiry:
         """How many records were received in the epoch."""
         start = epoch.end - SLOT
         total = 0
-        for tenants in await self._tenants():
+        for tenants in await tenant_groups(self._stores.database):
             async with self._stores.database.transaction(tenants) as connection:
                 total += await record_store.count(connection, epoch.day, start, epoch.end)
         return total
-
-    async def _tenants(self) -> list[list[str]]:
-        """Customers that may have rows, as many together as one transaction names."""
-        async with self._stores.database.transaction() as connection:
-            known = await day_store.list_tenants(connection)
-        return [known[start : start + _TENANTS_AT_ONCE] for start in range(0, len(known), _TENANTS_AT_ONCE)]
 
     def _report(self, kind: str, late: timedelta, limit: timedelta, day: date) -> None:
         seconds = late.total_seconds()

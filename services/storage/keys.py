@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -36,6 +37,14 @@ class Keyring:
     async def opening(self, epoch: Epoch, kind: str, customer: str, *ids: UUID) -> SealingKeys:
         """The keys to open something with. Raises EXPIRED when the root key is destroyed or due."""
         return derive(bytes(await self._root(epoch, make=False)), kind, customer, *ids)
+
+    async def warm(self, epoch: Epoch) -> None:
+        """Reads the epoch's root key, if there is one, before a transaction begins that will open something.
+
+        Nothing may wait for a second connection while it holds one.
+        """
+        with contextlib.suppress(IdvError):  # whoever opens something is told
+            await self._root(epoch, make=False)
 
     async def day_key(self, day: date) -> DayKey:
         """The key of the day's digests, made if need be. Raises EXPIRED."""

@@ -18,8 +18,9 @@ from services.runtime.database import Database
 from services.runtime.resources import RecordName
 from services.storage import ids
 from services.storage.accesses import AccessLog, Reading
+from services.storage.derivation import SealingKeys
 from services.storage.objects import Objects
-from services.storage.sealing import Opener
+from services.storage.sealing import Opener, opened
 from services.storage.store import accesses as access_store
 from services.storage.store import records as store
 from services.storage.store.accesses import AccessRow
@@ -79,6 +80,7 @@ class Reader:
         """
         check_purpose(reading)
         day, session, record = place(name)
+        await self._opener.warm(record)
         async with self._database.transaction([name.customer]) as connection:
             on_driver = await driver(connection)
             found = self._readable(await store.read(on_driver, day, session, record))
@@ -88,11 +90,13 @@ class Reader:
             if found.row.object is None:
                 access = replace(access, complete=True)  # sent whole, in one message, or not at all
             await access_store.add(on_driver, access)
-        opening = await self._opener.describe(found.row)
-        return Opened(opening, self._body(found.row, access))
+        keys, associated = await self._opener.keys(found.row)
+        body = self._body(found.row, access, keys, associated)
+        return Opened(opened(found.row, keys, associated), body)
 
-    async def _body(self, row: RecordRow, access: AccessRow) -> AsyncIterator[bytes]:
-        keys, associated = await self._opener.keys(row)
+    async def _body(
+        self, row: RecordRow, access: AccessRow, keys: SealingKeys, associated: bytes
+    ) -> AsyncIterator[bytes]:
         plain = keys.unseal(row.body or b"", associated)
         self._check_term(row)
         if row.object is None:

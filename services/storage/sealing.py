@@ -126,12 +126,20 @@ class Opener:
         )
         return keys, binding.encode()
 
+    async def warm(self, record: UUID) -> None:
+        """See `Keyring.warm`; for the record of this id."""
+        await self._keys.warm(ids.record_epoch(record))
+
     async def describe(self, row: RecordRow) -> storage_pb2.RecordOpening:
         """The record's description, with what stands in the clear filled in."""
-        keys, associated = await self.keys(row)
-        opening = storage_pb2.RecordOpening.FromString(keys.open_details(row.details or b"", associated))
-        fill(opening.record, row)
-        return opening
+        return opened(row, *await self.keys(row))
+
+
+def opened(row: RecordRow, keys: SealingKeys, associated: bytes) -> storage_pb2.RecordOpening:
+    """The record's description, opened with its keys; raises BodyRefusedError."""
+    opening = storage_pb2.RecordOpening.FromString(keys.open_details(row.details or b"", associated))
+    fill(opening.record, row)
+    return opening
 
 
 def described(row: RecordRow, header: storage_pb2.RecordHeader, size: int) -> processing_pb2.Record:

@@ -9,13 +9,12 @@ from services.runtime.database import Database
 from services.runtime.logs import Log
 from services.storage.days import Days
 from services.storage.objects import Objects
-from services.storage.store import days as day_store
 from services.storage.store import records
+from services.storage.tenants import tenant_groups
 
 OLD = timedelta(days=1)
 """A writer gives up within the hour: what is older and has no row will never have one."""
 _BATCH = 1000
-_TENANTS_AT_ONCE = 100
 
 
 class Sweep:
@@ -42,10 +41,8 @@ class Sweep:
                 self._log.info("orphaned objects removed", day=day.isoformat(), count=len(orphans))
 
     async def _known(self, day: date, names: list[str]) -> set[str]:
-        async with self._database.transaction() as connection:
-            tenants = await day_store.list_tenants(connection)
         known: set[str] = set()
-        for start in range(0, len(tenants), _TENANTS_AT_ONCE):
-            async with self._database.transaction(tenants[start : start + _TENANTS_AT_ONCE]) as connection:
+        for group in await tenant_groups(self._database):
+            async with self._database.transaction(group) as connection:
                 known |= await records.known_objects(connection, day, names)
         return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -236,3 +237,14 @@ async def test_without_its_authority_key_a_record_is_dead(storage: Replica) -> N
     async with storage.servers.replica() as restarted:
         await storage.around.authority.destroy_below({key_name(epoch): EVERY_VERSION})
         assert await reason(restarted.read(record.name)) == "EXPIRED"
+
+
+async def test_a_fresh_replica_serves_more_reads_at_once_than_it_has_connections(storage: Replica) -> None:
+    session = await storage.session()
+    records = []
+    for _ in range(4):
+        records += [await storage.write(session) for _ in range(10)]
+        storage.advance(minutes=14)
+    async with storage.servers.replica() as fresh:
+        bodies = await asyncio.gather(*(fresh.read(record.name) for record in records))
+    assert bodies == [b"canary-body"] * 40

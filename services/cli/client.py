@@ -15,6 +15,14 @@ from services.runtime.resources import customer_name
 
 _Stub = TypeVar("_Stub")
 
+_RETRIED = (
+    "idv.ingest.v1.IngestService",
+    "idv.storage.v1.StorageService",
+    "idv.retention.v1.DeletionService",
+    "idv.retention.v1.TransparencyLogService",
+    "idv.notice.v1.NoticeService",
+)
+"""Repeated while a server is away: every change has a request id, so a repeat changes nothing."""
 CALL_SECONDS = 30.0
 """Deadline of a call that answers at once."""
 STREAM_SECONDS = 300.0
@@ -90,8 +98,9 @@ class Suite:
         if who.kind == "service":
             files = self._certificate(who)
             own = Credentials.read(authority, files.certificate, files.private_key)
-            return channel.aio(self._address(service, "mtls"), own)
-        return channel.aio(self._address(service, "tls"), Credentials.read(authority), token=self._token(who))
+            return channel.aio(self._address(service, "mtls"), own, retried=_RETRIED)
+        own = Credentials.read(authority)
+        return channel.aio(self._address(service, "tls"), own, token=self._token(who), retried=_RETRIED)
 
     def _token(self, who: Who) -> str | None:
         if who.kind != "customer":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
 from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
+from idv.retention.v1 import deletions_pb2
+from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
 from idv.storage.v1 import storage_pb2
 from idv.types.v1 import data_pb2, processing_pb2
 
@@ -21,6 +24,8 @@ from services.cli.failure import NotAsPromisedError
 from services.cli.record import read_whole
 from services.cli.upload import parts
 from services.local.specimens import Specimen
+
+_T = TypeVar("_T")
 
 NOTICE_VERSION = 1
 
@@ -111,15 +116,22 @@ async def read(
     return body
 
 
-async def read_after_crash(stage: Stage, record: processing_pb2.Record) -> bytes:
-    """Reads as `read`, and asks again while the services find each other after a crash."""
+async def accesses(stage: Stage, who: Who) -> list[processing_pb2.Access]:
+    """Every reading of a Customer's data, as the Customer sees it."""
+    request = deletions_pb2.ListAccessesRequest(parent=parent(who), page_size=1000)
+    stub = stage.suite.stub(DeletionServiceStub, "retention", who)
+    return list((await stub.ListAccesses(request, timeout=CALL_SECONDS)).accesses)
 
-    async def look() -> bytes | None:
+
+async def once_served(call: Callable[[], Awaitable[_T]], otherwise: str) -> _T:
+    """The answer to `call`, asked again while the services find each other after a crash."""
+
+    async def look() -> _T | None:
         try:
-            return await read(stage, record)
+            return await call()
         except IdvError as error:
             if error.code == grpc.StatusCode.UNAVAILABLE:
                 return None
             raise
 
-    return await eventually(look, "the record cannot be read after the crash")
+    return await eventually(look, otherwise)

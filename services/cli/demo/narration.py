@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
+from rich.align import Align
 from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
@@ -78,16 +79,15 @@ class Narration:
     def ending(self, rows: Sequence[tuple[str, str, bool, str]], seconds: float) -> None:
         """The table of what was shown for each promise, and the verdict."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=True, header_style="bold")
-        table.add_column("Promise", width=7, style="cyan")
-        table.add_column("", width=1)
+        table.add_column("Promise", width=7)
         table.add_column("What was shown", ratio=9)
         table.add_column("Evidence", ratio=11, style="dim")
         for promise, title in PROMISES.items():
             steps = [row for row in rows if row[0] == promise]
             if steps:
-                table.add_row(Text(promise, "bold cyan"), "", Text(title, "bold cyan"), _count(steps))
+                table.add_row(Text(promise, "bold cyan"), Text(title, "bold cyan"), _count(steps))
             for _, shown, ok, evidence in steps:
-                table.add_row("", _mark(ok), shown, evidence)
+                table.add_row(Align.right(_mark(ok)), shown, evidence)
             table.add_section()
         self._console.print()
         self._console.print(table)

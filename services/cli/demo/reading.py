@@ -6,13 +6,10 @@ import hashlib
 import io
 
 from idv.errors import Reason
-from idv.retention.v1 import deletions_pb2
-from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
 from idv.types.v1 import processing_pb2
 from PIL import Image
 
-from services.cli.client import CALL_SECONDS, Who, parent
-from services.cli.demo.calls import read, refusal
+from services.cli.demo.calls import accesses, read, refusal
 from services.cli.demo.stage import ACME, GLOBEX, SUPPORT, Chapter, Stage, Step, promised
 from services.cli.records import size
 from services.local.signing import Secrets
@@ -59,7 +56,7 @@ async def listed(stage: Stage) -> str:
     """
     troubleshooting = processing_pb2.PURPOSE_TROUBLESHOOTING
     await read(stage, stage.record("A log"), SUPPORT, troubleshooting, "staff-7", "T-1042")
-    own, others = await _accesses(stage, ACME), await _accesses(stage, GLOBEX)
+    own, others = await accesses(stage, ACME), await accesses(stage, GLOBEX)
     expected = sum(name[0] in "AB" for name in _VISIBLE) + 2
     promised(len(own) == expected, f"acme sees {len(own)} readings of {expected}")
     promised(own[0].ticket == "T-1042" and own[0].person == "staff-7", "person and ticket are not listed")
@@ -81,12 +78,6 @@ async def walled(stage: Stage) -> str:
     )
     promised(acme + globex == everything, "the Customers' rows are not all rows")
     return f"SQL as the service's role: no Customer set 0 rows, acme {acme}, globex {globex}"
-
-
-async def _accesses(stage: Stage, who: Who) -> list[processing_pb2.Access]:
-    request = deletions_pb2.ListAccessesRequest(parent=parent(who), page_size=1000)
-    stub = stage.suite.stub(DeletionServiceStub, "retention", who)
-    return list((await stub.ListAccesses(request, timeout=CALL_SECONDS)).accesses)
 
 
 CHAPTER = Chapter(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVICES = ("storage", "notice", "ingest", "retention")
-"""The four services, callees before their callers."""
+CALLEES = ("storage", "notice")
+"""The services that call no other service."""
+CALLERS = ("ingest", "retention")
+"""The services that call those."""
+SERVICES = CALLEES + CALLERS
 
 _FOLDERS = ("tls", "keys", "config", "logs", "telemetry", "run", "tmp", "mail", "authority")
 

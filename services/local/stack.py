@@ -19,7 +19,7 @@ from services.local.configuration import Addresses, Differing, Parts
 from services.local.databases import ServiceDatabase
 from services.local.errors import LocalError
 from services.local.first_notice import announce_first_notice
-from services.local.layout import SERVICES, Layout
+from services.local.layout import CALLEES, CALLERS, SERVICES, Layout
 from services.local.locking import DirectoryLock
 from services.local.mail import MailSink
 from services.local.objects import ObjectStore
@@ -215,13 +215,18 @@ class LocalStack:
             parts = group.create_task(up)
         self._parts = parts.result()
         configuration.write_settings(self._parts, self._settings)
-        # All at once: each waits by itself for what it calls.
         async with asyncio.TaskGroup() as group:
-            for name in SERVICES:
+            for name in CALLEES:
                 group.create_task(self.processes[name].start())
-        if self._announce_notice:
-            async with self.channel("notice", identity="service:officer") as officer:
-                await announce_first_notice(officer)
+        async with asyncio.TaskGroup() as group:
+            for name in CALLERS:
+                group.create_task(self.processes[name].start())
+            if self._announce_notice:
+                group.create_task(self._announce_first_notice())
+
+    async def _announce_first_notice(self) -> None:
+        async with self.channel("notice", identity="service:officer") as officer:
+            await announce_first_notice(officer)
 
     def _service(self, name: str, addresses: Addresses) -> ServiceProcess:
         process = ServiceProcess(name, self.layout, addresses.health)
@@ -234,7 +239,7 @@ class LocalStack:
 
     async def _stop(self) -> None:
         """Callers before callees; everything is stopped even if one of them cannot be."""
-        faults = await self._stop_all(SERVICES) + await self._stop_all(SERVERS)
+        faults = [fault for names in (CALLERS, CALLEES, SERVERS) for fault in await self._stop_all(names)]
         if self._servers:
             await self._servers.mail.stop()
         if self._lock:

@@ -1,0 +1,241 @@
+"""Every command against a running stack, as `idv up` starts it: its JSON answers, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from services.local import specimens
+from services.local.addresses import with_login
+from services.local.ready import Ready
+from tests.cli_run import Ended, idv
+
+ITEMS = ("device.hardware", "device.network", "device.application", "device.permissions", "log")
+
+
+class Running(NamedTuple):
+    """A stack started with `idv up`."""
+
+    folder: Path
+    ready: Path
+
+    def idv(self, *arguments: str) -> Ended:
+        """A command against this stack."""
+        return idv(*arguments, "--connect", str(self.ready))
+
+    def answer(self, *arguments: str) -> Any:
+        """What a command answers as JSON."""
+        ended = self.idv(*arguments, "--json")
+        assert ended.code == 0, ended.out + ended.err
+        return ended.json
+
+    def refusal(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and reason of a command that is refused."""
+        ended = self.idv(*arguments, "--json")
+        return ended.code, ended.json["error"]["reason"]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One running stack, stopped as Ctrl-C does."""
+    folder = tmp_path_factory.mktemp("up")
+    ready = folder / "ready.json"
+    words = [
+        sys.executable,
+        "-m",
+        "services",
+        "up",
+        "--dir",
+        str(folder / "stack"),
+        "--ready-file",
+        str(ready),
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            while not ready.exists():
+                assert process.poll() is None, "it ended before it was ready"
+                next(process.stdout or iter(()))  # each change of a process is a line
+            yield Running(folder, ready)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not ready.exists()
+
+
+@pytest.fixture(scope="module")
+def session(stack: Running) -> Path:
+    """A session of every category, with items and a picture in it; the file that keeps it."""
+    file = stack.folder / "session.json"
+    asked = [word for item in (*ITEMS, "face_image", "identity_document") for word in ("--item", item)]
+    stack.answer("session", "create", "--subject", "user-17", *asked, "--consent", "--save", str(file))
+    (stack.folder / "items.yaml").write_text(idv("submit", "--example").out)
+    stack.answer("submit", str(file), str(stack.folder / "items.yaml"))
+    (stack.folder / "face.jpg").write_bytes(specimens.jpeg(specimens.face("specimen")).body)
+    stack.answer("upload", str(file), str(stack.folder / "face.jpg"), "--face", "selfie")
+    return file
+
+
+def records(stack: Running, session: Path) -> dict[str, str]:
+    """Names of the session's records by category."""
+    listed = stack.answer("record", "list", "--session", str(session))["records"]
+    return {record["category"]: record["name"] for record in listed}
+
+
+def test_everything_that_was_sent_is_listed(stack: Running, session: Path) -> None:
+    assert records(stack, session).keys() == {*ITEMS, "face_image"}
+    by_subject = stack.answer("record", "list", "--subject", "user-17")["records"]
+    assert len(by_subject) == len(ITEMS) + 1
+
+
+def test_same_file_twice_is_one_request(stack: Running, session: Path) -> None:
+    sent = [stack.answer("submit", str(session), str(stack.folder / "items.yaml")) for _ in range(2)]
+    assert sent[0] == sent[1]
+
+
+def test_session_is_described_by_file_and_by_name(stack: Running, session: Path) -> None:
+    by_file = stack.answer("session", "get", str(session))
+    assert by_file["state"] == "active"
+    assert stack.answer("session", "get", by_file["name"]) == by_file
+
+
+def test_picture_is_read_for_a_purpose_without_its_metadata(stack: Running, session: Path) -> None:
+    name, output = records(stack, session)["face_image"], stack.folder / "read.jpg"
+    stack.answer("record", "read", name, "--purpose", "verification", "--output", str(output))
+    assert output.read_bytes().startswith(b"\xff\xd8")
+    assert specimens.MARK.encode() not in output.read_bytes()
+    assert output.stat().st_mode & 0o077 == 0
+
+
+def test_typed_items_are_read_as_json(stack: Running, session: Path) -> None:
+    name = records(stack, session)["device.hardware"]
+    read = stack.answer("record", "read", name, "--purpose", "verification")
+    assert read["items"]["model"] == "X-100"
+    assert stack.answer("record", "get", name)["category"] == "device.hardware"
+
+
+def test_troubleshooting_names_person_and_ticket_and_is_listed(stack: Running, session: Path) -> None:
+    asked = ("record", "read", records(stack, session)["log"], "--purpose", "troubleshooting")
+    support = (*asked, "--as", "service:support")
+    assert stack.refusal(*support) == (1, "PURPOSE_REQUIRED")
+    stack.answer(*support, "--person", "staff-7", "--ticket", "T-42")
+    seen = stack.answer("record", "accesses", "--session", str(session))["accesses"]
+    assert (seen[0]["person"], seen[0]["ticket"]) == ("staff-7", "T-42")
+
+
+def test_other_customer_is_refused(stack: Running, session: Path) -> None:
+    assert stack.refusal("session", "get", str(session), "--as", "customer:globex") == (1, "WRONG_TENANT")
+
+
+def test_session_without_consent_is_refused(stack: Running) -> None:
+    asked = ("session", "create", "--subject", "user-18", "--item", "face_image")
+    assert stack.refusal(*asked) == (1, "ATTESTATION_MISSING")
+
+
+def test_identity_nobody_knows_is_wrong_usage(stack: Running) -> None:
+    assert stack.idv("record", "list", "--subject", "x", "--as", "customer:nobody").code == 2
+    assert stack.idv("record", "list", "--subject", "x", "--as", "service:storage").code == 2
+    assert stack.idv("record", "list", "--subject", "x", "--as", "somebody").code == 2
+
+
+def test_tokens_are_as_good_as_the_issued_ones(stack: Running, session: Path) -> None:
+    assert stack.answer("token", "customer", "--scope", "ingest", "--minutes", "5")["scopes"] == ["ingest"]
+    kept = json.loads(session.read_text())
+    assert stack.answer("token", "upload", kept["session"])["token"] == kept["upload_token"]
+
+
+def test_deletion_leaves_a_receipt_that_verifies_offline(stack: Running) -> None:
+    file, receipt = stack.folder / "doomed.json", stack.folder / "receipt.json"
+    stack.answer("session", "create", "--subject", "doomed", "--item", "log", "--save", str(file))
+    deleted = stack.answer("delete", "subject", "doomed", "--receipt", str(receipt))
+    assert deleted["deletion"]["state"] == "done"
+    key = ("--key-file", str(stack.folder / "stack" / "keys" / "log.pub"))
+    proven = idv(
+        "receipt", "verify", str(receipt), *key, "--request-id", deleted["request_id"], "--subject", "doomed"
+    )
+    assert proven.code == 0, proven.err
+    repeated = (
+        "delete",
+        "subject",
+        "doomed",
+        "--receipt",
+        str(receipt),
+        "--request-id",
+        deleted["request_id"],
+    )
+    assert stack.answer(*repeated)["deletion"] == deleted["deletion"]
+    assert stack.refusal("submit", str(file), str(_log(stack))) == (1, "ERASED")
+
+
+def test_log_proves_what_it_holds_and_that_it_only_grows(stack: Running) -> None:
+    kept = stack.folder / "monday.checkpoint"
+    stack.answer("log", "checkpoint", "--save", str(kept))
+    file = stack.folder / "other.json"
+    stack.answer("session", "create", "--subject", "other", "--item", "log", "--save", str(file))
+    stack.answer("delete", "session", str(file), "--receipt", str(stack.folder / "other-receipt.json"))
+    grown = stack.answer("log", "verify", str(kept))
+    assert grown["second_size"] > grown["first_size"]
+    entries = stack.answer("log", "list")["entries"]
+    assert stack.answer("log", "proof", str(entries[-1]["index"]))["verified"] is True
+
+
+def test_forged_checkpoint_is_not_as_promised(stack: Running) -> None:
+    kept = stack.folder / "forged.checkpoint"
+    note = stack.answer("log", "checkpoint")["note"]
+    kept.write_text(note.replace("\n", "\n9", 1))
+    assert stack.idv("log", "verify", str(kept)).code == 4
+
+
+def test_notice_is_drafted_reviewed_announced_and_listed(stack: Running) -> None:
+    folder = stack.folder / "version"
+    folder.mkdir()
+    shipped = Path(specimens.__file__).parents[1] / "notice" / "versions" / "1"
+    for file in shipped.iterdir():
+        (folder / file.name).write_text(file.read_text())
+    with (folder / "text.en.md").open("a") as text:
+        text.write("\nA sentence more.\n")
+    number = str(stack.answer("notice", "draft", str(folder))["notice"]["version"])
+    assert stack.answer("notice", "review", number) == {"changes": [], "material": False, "refusals": []}
+    assert stack.answer("notice", "announce", number)["notice"]["announce_time"]
+    assert stack.answer("notice", "list")["notices"][0]["version"] == int(number)
+    assert stack.answer("notice", "terms", "1")["retention_days"] == 30
+    assert "A sentence more." in stack.idv("notice", "show", number).out
+
+
+def test_doctor_finds_everything_well(stack: Running) -> None:
+    findings = stack.answer("doctor")["findings"]
+    assert {finding["health"] for finding in findings} == {"good"}
+    assert {finding["check"] for finding in findings} >= {
+        "certificates",
+        "clocks",
+        "database",
+        "objects",
+        "log",
+    }
+
+
+def test_schemas_are_up_to_date(stack: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = Ready.read(stack.ready)
+    passwords = json.loads((stack.folder / "stack" / "secrets.json").read_text())
+    for schema in ("storage", "retention", "notice"):
+        owner = f"idv_{schema}_owner"
+        dsn = with_login(ready.postgres.dsn, owner, passwords[owner])
+        monkeypatch.setenv(f"IDV_{schema.upper()}_DATABASE__OWNER_DSN", dsn)
+    ended = idv("migrate", "--status", "--json")
+    assert ended.code == 0
+    assert {schema["state"] for schema in ended.json["schemas"]} == {"up to date"}
+    assert idv("migrate").code == 0
+
+
+def _log(stack: Running) -> Path:
+    file = stack.folder / "log.yaml"
+    event = {"event_time": "2026-11-24T09:30:00Z", "severity": "LOG_SEVERITY_INFO", "event": "capture.done"}
+    file.write_text(json.dumps({"log_data": {"events": [event]}}))
+    return file

@@ -28,6 +28,8 @@ _REFUSED_BY_PEER: Final = frozenset(
     {Reason.ERROR_REASON_UNAUTHENTICATED, Reason.ERROR_REASON_PERMISSION_DENIED}
 )
 _RETRY_SECONDS: Final = 1.0
+_READ_ON_BYTES: Final = 32 << 20
+_READ_ON_SECONDS: Final = 2.0
 
 
 class Core:
@@ -108,6 +110,8 @@ class _Method:
                 return answer
             finally:
                 running.end()
+        if self.streams_requests:
+            await _read_on(request)
         return await _abort(context, error)
 
     def _limit(self, context: Any) -> float | None:
@@ -205,6 +209,21 @@ class _Method:
             metadata={"trace_id": running.trace_id},
             remedy="report the trace id to the operator",
         )
+
+
+async def _read_on(requests: AsyncIterator[bytes]) -> None:
+    """Takes in and drops what the client of a refused stream still sends, within bounds.
+
+    A client whose write fails reports INTERNAL and never reads the status that was sent to it: it must be
+    able to finish writing first.
+    """
+    left = _READ_ON_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READ_ON_SECONDS):
+            async for request in requests:
+                left -= len(request)
+                if left < 0:
+                    return
 
 
 async def _abort(context: Any, error: IdvError) -> NoReturn:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,9 +14,11 @@ from idv.notice.v1 import notice_pb2 as pb
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceServicer
 
 from services.notice import errors, messages
+from services.notice.catalogue import CatalogueItem
 from services.notice.content import Version
 from services.notice.folder import Sources
 from services.notice.lifecycle import State
+from services.notice.render import as_markdown
 from services.notice.stream import TermsFeed
 from services.notice.versions import Call, Shelf, Versions
 from services.runtime.clock import Clock
@@ -30,10 +33,13 @@ _OFFICER: Final = "officer"
 class NoticeApi(NoticeServiceServicer):
     """Versions of the notice, for the officer, for other services, and for anyone."""
 
-    def __init__(self, versions: Versions, feed: TermsFeed, clock: Clock) -> None:
+    def __init__(
+        self, versions: Versions, feed: TermsFeed, clock: Clock, items: Mapping[str, CatalogueItem]
+    ) -> None:
         self._versions = versions
         self._feed = feed
         self._clock = clock
+        self._items = items
 
     async def CreateNotice(self, request: pb.CreateNoticeRequest, context: Any) -> pb.CreateNoticeResponse:
         """Drafts a version; see `Versions.draft`."""
@@ -103,7 +109,9 @@ class NoticeApi(NoticeServiceServicer):
             yield messages.terms_update(shelf, self._clock.now())
 
     async def _whole(self, version: Version, shelf: Shelf) -> pb.Notice:
-        return messages.notice(version, shelf, await self._versions.texts(version.number))
+        texts = await self._versions.texts(version.number)
+        read = [replace(text, markdown=as_markdown(text, version.terms, self._items)) for text in texts]
+        return messages.notice(version, shelf, read)
 
 
 def _visible(version: Version, shelf: Shelf) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from services.notice.lifecycle import Life
 from services.notice.terms import Terms
@@ -28,16 +30,20 @@ class Version:
         return self.life.number
 
 
-def digest(terms: Terms, texts: tuple[Text, ...]) -> bytes:
-    """SHA-256 of what a version says, 32 bytes.
+def published(terms: Terms, texts: Iterable[Text]) -> dict[str, Any]:
+    """What a version says, as JSON values: `{"terms": ..., "texts": [{"language", "markdown", "title"}]}`.
 
-    Over JSON, keys sorted, no spaces: `{"terms": ..., "texts": [{"language", "markdown", "title"}]}`:
-    the texts stand in the order of their languages. All of that is published; none of it is personal data.
+    The texts stand in the order of their languages. None of it is personal data.
     """
     ordered = sorted(texts, key=lambda text: text.language)
-    content = {
-        "terms": terms.model_dump(mode="json"),
+    return {
+        "terms": terms.plain(),
         "texts": [{"language": t.language, "title": t.title, "markdown": t.markdown} for t in ordered],
     }
+
+
+def digest(terms: Terms, texts: Iterable[Text]) -> bytes:
+    """SHA-256, 32 bytes, of what a version says: of `published` as JSON in UTF-8, keys sorted, no spaces."""
+    content = published(terms, texts)
     canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).digest()

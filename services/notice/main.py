@@ -33,7 +33,7 @@ async def serve(runtime: Runtime, listen_page: str) -> None:
     feed = TermsFeed(versions, runtime.log)
     await feed.refresh()
     pages = Pages(feed, versions, runtime.clock, items)
-    notices = NoticeApi(versions, feed, runtime.clock)
+    notices = NoticeApi(versions, feed, runtime.clock, items)
     runtime.add(notice_pb2_grpc.add_NoticeServiceServicer_to_server, notices, _NOTICES)
     runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, CustomerApi(), _CUSTOMERS)
     async with PageServer(pages.application(), listen_page, runtime.log), asyncio.TaskGroup() as tasks:

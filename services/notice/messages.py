@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -29,8 +30,8 @@ def stamp(moment: datetime | None) -> Timestamp | None:
     return message
 
 
-def notice(version: Version, shelf: Shelf, texts: tuple[Text, ...] = ()) -> notice_pb2.Notice:
-    """A version as it stands at the shelf's instant."""
+def notice(version: Version, shelf: Shelf, texts: Iterable[Text] = ()) -> notice_pb2.Notice:
+    """A version as it stands at the shelf's instant, with its texts as they are to be read."""
     life = version.life
     return notice_pb2.Notice(
         name=f"notices/{version.number}",

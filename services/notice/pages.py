@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from services.notice import lifecycle, render
 from services.notice.catalogue import CatalogueItem
-from services.notice.content import Version
+from services.notice.content import Version, published
 from services.notice.languages import preferred
 from services.notice.stream import TermsFeed
 from services.notice.terms import Language
@@ -65,6 +65,7 @@ class Pages:
         environment = Environment(
             loader=PackageLoader("services.notice", "page"), autoescape=True, undefined=StrictUndefined
         )
+        environment.filters["breakable"] = render.breakable
         self._template = environment.get_template("notice.html.j2")
         self._none = environment.get_template("none.html.j2")
         # The one style sheet stands in the page, and the policy allows it by its hash: nothing else is ever
@@ -140,7 +141,7 @@ class Pages:
         if kind == ".md":
             return render.as_markdown(text, version.terms, self._items)
         if kind == ".json":
-            return _json(version, text, render.as_markdown(text, version.terms, self._items))
+            return _json(edition, text, render.as_markdown(text, version.terms, self._items))
         return self._template.render(
             words=WORDS[language],
             language=language,
@@ -152,8 +153,9 @@ class Pages:
         )
 
 
-def _json(version: Version, text: Text, markdown: str) -> str:
-    life = version.life
+def _json(edition: _Edition, text: Text, markdown: str) -> str:
+    """The version for machines; `terms` and `texts` are what its digest is of."""
+    version, life = edition.version, edition.version.life
     content: dict[str, Any] = {
         "version": version.number,
         "language": text.language,
@@ -161,8 +163,8 @@ def _json(version: Version, text: Text, markdown: str) -> str:
         "announce_time": _printed(life.announce_time),
         "in_force_time": _printed(life.start),
         "digest": version.digest.hex(),
-        "terms": version.terms.model_dump(mode="json"),
         "markdown": markdown,
+        **published(version.terms, edition.texts.values()),
     }
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 

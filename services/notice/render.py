@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 
 import nh3
 from markdown_it.token import Token
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from services.notice.catalogue import CatalogueItem
 from services.notice.terms import Language, Terms, TermsItem
@@ -102,6 +102,11 @@ def _join_lines(tokens: list[Token]) -> None:
         for child in token.children or ():
             if child.type == "softbreak":
                 child.type, child.content = "text", ""
+
+
+def breakable(code: str) -> Markup:
+    """An item's code that may break after a dot and before an underscore, for narrow screens."""
+    return escape(code).replace(".", Markup(".<wbr>")).replace("_", Markup("<wbr>_"))
 
 
 def _with_retention(text: Text, terms: Terms) -> str:

@@ -65,7 +65,7 @@ async def insert_version(
     """Stores a draft with its texts."""
     values = {
         "number": version.number,
-        "terms": version.terms.model_dump(mode="json"),
+        "terms": version.terms.plain(),
         "terms_yaml": terms_yaml,
         "digest": version.digest,
         "create_time": version.life.create_time,

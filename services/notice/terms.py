@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -60,6 +60,10 @@ class Terms(BaseModel):
     """Regions that data may go to, as ISO 3166 codes."""
     items: Annotated[tuple[TermsItem, ...], Field(min_length=1, max_length=500)]
     """The data items, in the order of the page."""
+
+    def plain(self) -> dict[str, Any]:
+        """The terms as JSON values, without defaults: a field that is added later changes none of it."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
     def item(self, code: str) -> TermsItem | None:
         """The item with this code, if the version discloses it."""

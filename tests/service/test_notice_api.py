@@ -73,6 +73,7 @@ async def test_anyone_reads_the_version_in_force_whole(
         "en": "ID Verification Privacy Notice",
         "zh": "身份验证服务隐私声明",
     }
+    assert "kept for **30 days**" in notice.texts[0].markdown
     assert notice.terms.retention_days == 30
     assert {item.code for item in notice.terms.items} == set(catalogue())
     assert list(notice.terms.rights) == ["know", "delete", "correct", "limit", "opt_out"]

@@ -100,6 +100,15 @@ async def test_markdown_and_json_say_the_same(site: Site) -> None:
     assert content["digest"] == (await site.part.versions.shelf()).number(1).digest.hex()
 
 
+async def test_anyone_can_compute_the_digest_that_the_log_holds(site: Site) -> None:
+    _, body = await site.get("/zh.json")
+    content = json.loads(body)
+    digested = {"terms": content["terms"], "texts": content["texts"]}
+    canonical = json.dumps(digested, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert hashlib.sha256(canonical.encode()).hexdigest() == content["digest"]
+    assert content["digest"] == (await site.part.versions.shelf()).number(1).digest.hex()
+
+
 async def test_a_page_that_did_not_change_is_not_sent_again(site: Site) -> None:
     first, _ = await site.get("/en")
     tag = first.headers["ETag"]

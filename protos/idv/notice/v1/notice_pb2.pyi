@@ -159,7 +159,7 @@ class NoticeText(_message.Message):
     title: _builtins.str
     """Title."""
     markdown: _builtins.str
-    """Markdown."""
+    """Markdown. In a request as the author wrote it, its marks included; in an answer with the terms in their places."""
     def __init__(
         self,
         *,

@@ -14,35 +14,35 @@ from services.runtime.settings import Address, ReadableFile, ServiceSettings, Se
 class MediaSettings(BaseModel):
     """Limits of one face image or identity document."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     body_bytes: Annotated[int, Field(ge=65536, le=64 << 20)] = 16 << 20
-    """Of the body as sent."""
+    """Bytes of the body as sent, at most."""
     pixels: Annotated[int, Field(ge=10_000, le=80_000_000)] = 40_000_000
-    """Of a picture, also of each inside a PDF."""
+    """Pixels of a picture at most, also of each inside a PDF."""
     pages: Annotated[int, Field(ge=1, le=500)] = 20
-    """Of a PDF."""
+    """Pages of a PDF at most."""
     expanded_bytes: Annotated[int, Field(ge=1 << 20, le=2 << 30)] = 256 << 20
-    """That all streams of a PDF together expand to."""
+    """Bytes that all streams of a PDF together may expand to."""
 
 
 class LimitSettings(BaseModel):
     """How much is taken at once, from everyone and from one Customer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     memory_bytes: Annotated[int, Field(ge=128 << 20)] = 512 << 20
-    """Half of it for bodies under way, of which one Customer gets half, and half for pixels. Beyond, uploads
+    """Bytes: half for bodies under way, of which one Customer gets half, and half for pixels. Beyond, uploads
     are told to come back. Twelve times the largest body at least.
     """
     queue_bytes: Annotated[int, Field(ge=1 << 20)] = 32 << 20
-    """Of small items waiting for storage; beyond, submissions are told to come back."""
+    """Bytes of small items that may wait for storage; beyond, submissions are told to come back."""
     calls_per_second: Annotated[float, Field(gt=0)] = 5000.0
-    """Submissions of one Customer; twice as many at once."""
+    """Submissions of one Customer a second; twice as many at once."""
     upload_bytes_per_second: Annotated[float, Field(gt=0)] = 128.0 * (1 << 20)
-    """Uploaded bytes of one Customer; twice as many at once."""
+    """Uploaded bytes of one Customer a second; twice as many at once."""
     idle_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
-    """For how long an upload may stand still before it is given up."""
+    """Seconds that an upload may stand still before it is given up."""
 
 
 class IngestSettings(ServiceSettings):
@@ -51,7 +51,9 @@ class IngestSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="IDV_INGEST_")
 
     customer_tokens: TokenTrust | None = None
+    """Whose tokens are Customers' credentials; without it no such token is accepted."""
     session_tokens: SessionTokenTrust
+    """The upload tokens: signed with this issuer and audience, and verified."""
     session_key: ReadableFile
     """The private JWK (Ed25519) that signs upload tokens; its public half stands in `session_tokens.jwks`."""
     storage_target: Address
@@ -59,13 +61,13 @@ class IngestSettings(ServiceSettings):
     notice_target: Address
     """Where notice is reached, by mutual TLS."""
     session_seconds: Annotated[int, Field(ge=60, le=3600)] = 1800
-    """For how long a session takes data and its upload token is good."""
+    """Seconds for which a session takes data and its upload token is good."""
     attestation_days: Annotated[int, Field(ge=1, le=365)] = 30
-    """Age beyond which an attestation is stale."""
+    """Days after which an attestation is stale."""
     terms_stale_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """For how long the last known terms count while notice is away; then nothing is taken in."""
+    """Seconds for which the last known terms count while notice is away; then nothing is taken in."""
     inline_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 64 << 10
-    """Checked bodies up to this size share a call to storage with small items; larger ones have their own."""
+    """Bytes up to which a checked body shares a call to storage with small items; larger ones do not."""
     media: MediaSettings = MediaSettings()
     limits: LimitSettings = LimitSettings()
 

@@ -42,7 +42,9 @@ def _verifier_key(text: str) -> str:
 class LogSettings(BaseModel):
     """The transparency log's name and keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     origin: Annotated[str, Field(pattern=r"^[^\s+]{1,128}$")]
     """The log's name for ever, in every checkpoint: a URL without its scheme, such as `idv.example/log`."""
@@ -55,14 +57,14 @@ class LogSettings(BaseModel):
 class JobSettings(BaseModel):
     """How often the periodic jobs run, in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     deletions: Annotated[float, Field(gt=0)] = 10.0
-    """Deletions that a crash or an absent storage service interrupted are carried on."""
+    """Seconds between two looks for deletions that a crash or an absent storage service interrupted."""
     destructions: Annotated[float, Field(gt=0)] = 10.0
-    """Destructions that storage reports are logged."""
+    """Seconds between two looks for destructions that storage reports, to log them."""
     announcements: Annotated[float, Field(gt=0)] = 10.0
-    """Announcements that notice reports are logged."""
+    """Seconds between two looks for versions that notice announced, to log them."""
 
 
 class RetentionSettings(ServiceSettings):
@@ -80,6 +82,6 @@ class RetentionSettings(ServiceSettings):
     """32 random bytes as base64: seals what a deletion is of until done, and keys the digests of requests."""
     jobs: JobSettings = JobSettings()
     opening_days: Annotated[int, Field(ge=1, le=3660)] = 30
-    """For how many days after its end a deletion's receipt is kept with entry and salt; then without them."""
+    """Days after its end for which a deletion's receipt is kept with entry and salt; then without them."""
     takeover_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
-    """How long after its last sign of life a deletion is taken for interrupted, and carried on by the job."""
+    """Seconds after its last sign of life when a deletion counts as interrupted and the job carries it on."""

@@ -41,15 +41,20 @@ Jwks = Annotated[str, AfterValidator(checks.jwks_source)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class TlsFiles(_Part):
     """Certificate and key of this service, and the authority of its peers; PEM, reloaded when replaced."""
 
     certificate: ReadableFile
+    """PEM: this service's certificate, then what chains it to an authority that its peers know."""
     private_key: ReadableFile
+    """PEM: the certificate's private key, without a password."""
     authority: ReadableFile
+    """PEM: the authorities that sign the other services' and the Customers' certificates."""
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -61,8 +66,11 @@ class TokenTrust(_Part):
     """Whose bearer tokens are accepted, and for which audience; the keys are read again when they change."""
 
     jwks: Jwks
+    """The issuer's public keys as a JWKS: a file, or an https URL."""
     issuer: Annotated[str, Field(min_length=1)]
+    """What `iss` of a token must be."""
     audience: Annotated[str, Field(min_length=1)] = "idv"
+    """What `aud` of a token must be."""
 
     @property
     def source(self) -> Path | str:
@@ -74,15 +82,20 @@ class SessionTokenTrust(TokenTrust):
     """Whose upload tokens are accepted: those that ingest signs."""
 
     issuer: Annotated[str, Field(min_length=1)] = "idv-ingest"
+    """What `iss` of an upload token must be; ingest signs with it."""
     audience: Annotated[str, Field(min_length=1)] = "idv-upload"
+    """What `aud` of an upload token must be; ingest signs with it."""
 
 
 class DatabaseSettings(_Part):
     """The database: the runtime role's login, and the owner's where partitions are made or dropped."""
 
     dsn: PostgresDsn
+    """Login of the role `idv_<service>`: `postgresql://user:password@host:port/database`."""
     owner_dsn: PostgresDsn | None = None
+    """Login of the role `idv_<service>_owner`: for `idv migrate`, and in storage for the days' partitions."""
     pool_size: Annotated[int, Field(ge=1, le=100)] = 10
+    """Connections of one process to the database at most."""
     command_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
     """Seconds that one statement may take."""
 
@@ -91,17 +104,22 @@ class TelemetrySettings(_Part):
     """Logs go to standard output, traces and metrics to OTLP or to JSON lines files in `directory`."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level of the service's own lines; of libraries, warnings and errors at least."""
     otlp_endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """Collector that takes traces and metrics by OTLP over gRPC."""
     directory: Directory | None = None
+    """Folder for `spans.jsonl` and `metrics.jsonl`, which only grow: for a local run."""
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The share of successful calls that leave a log line and a trace; failures always leave a line."""
     metric_seconds: Annotated[float, Field(gt=0)] = 15.0
+    """Seconds between two exports of the metrics."""
 
 
 class ServerSettings(_Part):
     """Limits of the gRPC server, see the documentation of each gRPC channel argument."""
 
     max_message_bytes: Annotated[int, Field(ge=65536, le=64 << 20)] = 4 << 20
+    """Bytes of the largest message, in either direction."""
     max_concurrent_streams: Annotated[int, Field(ge=1)] = 256
     """Calls that one connection may have open."""
     max_connection_age: Annotated[float, Field(gt=0)] = 1800.0
@@ -123,20 +141,31 @@ class ServiceSettings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
         validate_default=True,
     )
 
     environment: Literal["local", "production"] = "production"
+    """`local` allows a time-travel file and keys fetched over plain http."""
     deployment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    """Name of this deployment, for ever: every sealed body is bound to it, and opens under no other."""
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,252}$")]
+    """SPIFFE trust domain of the certificates: `spiffe://<trust_domain>/service/<name>`."""
     listen_tls: Address | None = None
+    """`host:port` with server TLS, for bearer tokens; one of the two ports is needed."""
     listen_mtls: Address | None = None
+    """`host:port` with mutual TLS, for client certificates."""
     listen_health: Address = "127.0.0.1:0"
+    """`host:port` of the plain health service; port 0 takes any free one."""
     tls: TlsFiles
     customer_tokens: TokenTrust | None = None
+    """Whose tokens are Customers' credentials; without it no such token is accepted."""
     session_tokens: SessionTokenTrust | None = None
+    """Whose upload tokens are accepted."""
     database: DatabaseSettings | None = None
+    """The service's PostgreSQL; ingest has none."""
     time_file: Path | None = None
+    """File that moves the application's clock, only in a `local` environment."""
     telemetry: TelemetrySettings = TelemetrySettings()
     server: ServerSettings = ServerSettings()
     drain_seconds: Annotated[float, Field(ge=0)] = 5.0

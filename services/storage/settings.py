@@ -14,14 +14,22 @@ from services.runtime.settings import DatabaseSettings, ServiceSettings, Session
 class ObjectSettings(BaseModel):
     """The S3 store for large bodies. Its account needs nothing beyond buckets with the prefix."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+/?$")]
+    """URL of the S3 service, without a path; buckets are addressed by path."""
     region: str = "us-east-1"
+    """The S3 region that requests are signed for."""
     access_key: SecretStr
+    """Access key of the account."""
     secret_key: SecretStr
+    """Secret key of the account."""
     bucket_prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,40}-$")] = "idv-"
+    """Begins the name of each day's bucket: `idv-20261124`."""
     connections: Annotated[int, Field(ge=1, le=512)] = 64
+    """Connections of one process to the store at most."""
     timeout: Annotated[float, Field(gt=0)] = 30.0
     """Seconds to connect, and between two pieces of an answer."""
 
@@ -29,7 +37,7 @@ class ObjectSettings(BaseModel):
 class KeySettings(BaseModel):
     """The local key authority."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     file: Path
     """The slot file: on a local disk that writes in place, outside of every backup."""
@@ -40,22 +48,22 @@ class KeySettings(BaseModel):
 class StorageLimits(BaseModel):
     """Limits and terms of the service itself."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     own_term_days: Annotated[int, Field(gt=0, le=3660)] = 30
-    """How long our own records are kept that belong to a day without sessions, such as the intent of an
+    """Days for which our own records are kept that belong to a day without sessions, such as the intent of an
     erasure.
     """
     days_ahead: Annotated[int, Field(ge=1, le=14)] = 3
-    """Days made ready before they begin."""
+    """Days that are made ready before they begin: partitions and bucket."""
     batch_items: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Records in one commit."""
+    """Records in one commit at most."""
     batch_bytes: Annotated[int, Field(ge=65536)] = 2 << 20
-    """Sealed bytes in one commit, unless one record alone has more."""
+    """Sealed bytes in one commit at most, unless one record alone has more."""
     queue_bytes: Annotated[int, Field(ge=1 << 20)] = 64 << 20
     """Sealed bytes that may wait for their commit; beyond, writes are told to come back."""
     object_bytes: Annotated[int, Field(ge=1 << 20)] = 32 << 20
-    """Size of the largest body."""
+    """Bytes of the largest body."""
     objects_in_flight: Annotated[int, Field(ge=1)] = 16
     """Large bodies in memory at once; the others wait for their turn."""
 

@@ -1,4 +1,4 @@
-"""The generated example of every request keeps the contract's rules and names the caller's own resource."""
+"""Generated requests and messages keep the contract's rules; a request names the caller's own resource."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import operator
 import protovalidate
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from hypothesis import given
+from idv.types.v1 import data_pb2
 
 from tests import descriptors, example_requests
+from tests.any_message import valid_message
 
 NAMES = example_requests.Names(
     "customers/acme-bank", "customers/acme-bank/sessions/01890a5d-ac96-7b3c-8000-0123456789ab", "token"
@@ -22,3 +26,8 @@ def test_the_example_of_a_request_is_valid(method: MethodDescriptor) -> None:
     path = descriptors.rule(method).tenant_field
     if path:
         assert operator.attrgetter(path)(request).startswith("customers/acme-bank")
+
+
+@given(message=valid_message(data_pb2.ItemSet.DESCRIPTOR))
+def test_a_generated_item_set_is_valid(message: Message) -> None:
+    protovalidate.validate(message)

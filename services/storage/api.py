@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +108,9 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         reading = Reading(current_caller().name, request.purpose, request.person, request.ticket)
         opened = await self._parts.reader.open(parse_record(request.name, field="name"), reading)
         yield storage_pb2.ReadRecordResponse(opening=opened.opening)
-        async for chunk in opened.chunks:
-            yield storage_pb2.ReadRecordResponse(chunk=chunk)
+        async with aclosing(opened.chunks) as chunks:
+            async for chunk in chunks:
+                yield storage_pb2.ReadRecordResponse(chunk=chunk)
 
     async def ListRecords(
         self, request: storage_pb2.ListRecordsRequest, context: Any

@@ -59,7 +59,7 @@ class SealingKeys:
         return stream.unseal(self.body, ciphertext, associated)
 
 
-def derive(root: bytes, kind: str, customer: str, *ids: UUID) -> SealingKeys:
+def derive(root: bytes | bytearray, kind: str, customer: str, *ids: UUID) -> SealingKeys:
     """The keys of what the kind and the ids name, below the root key of its epoch."""
     context = length_prefixed(b"idv keys 1", kind.encode(), customer.encode(), *(one.bytes for one in ids))
     material = HKDF(algorithm=SHA256(), length=3 * KEY_SIZE, salt=None, info=context).derive(root)

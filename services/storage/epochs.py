@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, time, timedelta
 SLOT = timedelta(minutes=15)
 LAST_SLOT = 103
 """A session and its uploads end within two hours of midnight: 26 hours of quarter hours."""
+SLOTS_A_DAY = LAST_SLOT + 2
+"""Root keys of one day: one for each quarter hour, and the day key."""
 DAY_SLOT = 127
 """Reserved: the day key, for digests of subjects and of requests. It lives as long as the last slot."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from idv.errors import IdvError
 from idv.storage.v1 import storage_pb2
 
 from services.runtime.clock import Clock
@@ -76,10 +77,16 @@ class Expiry:
         now = self._clock.now()
         async with self._stores.database.transaction() as connection:
             alive = {root.epoch.day for root in await key_store.list_live_roots(connection, now.date())}
+        failures: list[IdvError] = []
         for day in await self._days.listed():
             due = Epoch.of_day(day.day).due(self._days.term_of(day.retention_days))
             if due <= now and day.day not in alive:
-                await self._remove(day)
+                try:
+                    await self._remove(day)
+                except IdvError as error:  # one day must not hold back the others
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
     async def _note(self, epoch: Epoch, term: timedelta) -> None:
         done, due = self._clock.now(), epoch.due(term)

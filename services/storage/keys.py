@@ -32,11 +32,11 @@ class Keyring:
 
     async def sealing(self, epoch: Epoch, kind: str, customer: str, *ids: UUID) -> SealingKeys:
         """The keys to seal something new with; makes the epoch's root key if need be. Raises EXPIRED."""
-        return derive(bytes(await self._root(epoch, make=True)), kind, customer, *ids)
+        return derive(await self._root(epoch, make=True), kind, customer, *ids)
 
     async def opening(self, epoch: Epoch, kind: str, customer: str, *ids: UUID) -> SealingKeys:
         """The keys to open something with. Raises EXPIRED when the root key is destroyed or due."""
-        return derive(bytes(await self._root(epoch, make=False)), kind, customer, *ids)
+        return derive(await self._root(epoch, make=False), kind, customer, *ids)
 
     async def warm(self, epoch: Epoch) -> None:
         """Reads the epoch's root key, if there is one, before a transaction begins that will open something.
@@ -93,9 +93,11 @@ class Keyring:
             raise _gone(epoch)
         held = self._held.get(epoch)
         if held is None:
-            async with self._turns[epoch]:
-                held = self._held.get(epoch) or await self._load(epoch, make=make)
-            self._turns.pop(epoch, None)
+            try:
+                async with self._turns[epoch]:
+                    held = self._held.get(epoch) or await self._load(epoch, make=make)
+            finally:
+                self._turns.pop(epoch, None)
         return held
 
     async def _is_due(self, epoch: Epoch) -> bool:

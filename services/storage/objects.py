@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, datetime
 from types import TracebackType
@@ -94,7 +94,7 @@ class Objects:
             await self._client.put_object(Bucket=self.bucket(day), Key=name, Body=body)
         return name
 
-    async def get(self, day: date, name: str, chunk: int) -> AsyncIterator[bytes]:
+    async def get(self, day: date, name: str, chunk: int) -> AsyncGenerator[bytes, None]:
         """The ciphertext in chunks of at most so many bytes; raises NOT_FOUND when it is not there."""
         async with _mapped():
             answer = await self._client.get_object(Bucket=self.bucket(day), Key=name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
@@ -53,7 +54,7 @@ class Opened:
     """A record being read: what it is, and its plain body in chunks. The access is logged already."""
 
     opening: storage_pb2.RecordOpening
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
 
 
 class Reader:
@@ -96,7 +97,7 @@ class Reader:
 
     async def _body(
         self, row: RecordRow, access: AccessRow, keys: SealingKeys, associated: bytes
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         plain = keys.unseal(row.body or b"", associated)
         self._check_term(row)
         if row.object is None:
@@ -106,22 +107,24 @@ class Reader:
         decryptor = Decryptor(plain, associated)
         loop = asyncio.get_running_loop()
         checked = loop.time()
-        async for sealed in self._sealed(row, row.object):
-            if loop.time() - checked >= RECHECK_SECONDS:
-                await self._check_again(row)
-                checked = loop.time()
-            self._check_term(row)
-            if piece := decryptor.update(sealed):
-                yield piece
+        async with aclosing(self._sealed(row, row.object)) as pieces:
+            async for sealed in pieces:
+                if loop.time() - checked >= RECHECK_SECONDS:
+                    await self._check_again(row)
+                    checked = loop.time()
+                self._check_term(row)
+                if piece := decryptor.update(sealed):
+                    yield piece
         yield decryptor.finalize()
         async with self._database.transaction([row.customer]) as connection:
             await access_store.complete(await driver(connection), access)
 
-    async def _sealed(self, row: RecordRow, name: str) -> AsyncIterator[bytes]:
+    async def _sealed(self, row: RecordRow, name: str) -> AsyncGenerator[bytes, None]:
         """The blob's ciphertext; one that an erasure has just removed is erased, not missing."""
         try:
-            async for piece in self._objects.get(row.day, name, CHUNK):
-                yield piece
+            async with aclosing(self._objects.get(row.day, name, CHUNK)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except IdvError as error:
             if error.reason == Reason.ERROR_REASON_NOT_FOUND:
                 await self._check_again(row)

@@ -13,13 +13,14 @@ import fcntl
 import hashlib
 import mmap
 import os
+import secrets
 import stat
 import struct
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _MAGIC = b"idv-key-slots-1\0"
 _HEADER = struct.Struct(">16sQQ16s")  # magic, number of slots, last version used, checksum
@@ -51,7 +52,7 @@ def _checked(layout: struct.Struct, *fields: object) -> bytes:
     return unsigned + hashlib.sha256(unsigned).digest()[:16]
 
 
-def _read(layout: struct.Struct, raw: bytes, what: str) -> tuple[object, ...]:
+def _read(layout: struct.Struct, raw: bytes, what: str) -> tuple[Any, ...]:
     if hashlib.sha256(raw[: layout.size - 16]).digest()[:16] != raw[layout.size - 16 : layout.size]:
         raise SlotFileError(f"{what} of the key slot file is damaged")
     return layout.unpack(raw[: layout.size])[:-1]
@@ -77,7 +78,7 @@ class SlotFile:
         its name.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             header = _checked(_HEADER, _MAGIC, slots, 0).ljust(_HEADER_SIZE, b"\0")
@@ -151,7 +152,7 @@ class SlotFile:
         if len(raw) < _HEADER.size or not raw.startswith(_MAGIC):
             raise SlotFileError(f"{self._path} is no key slot file")
         _, slots, version = _read(_HEADER, raw, "the header")
-        return int(str(slots)), int(str(version))
+        return slots, version
 
     def _check(self) -> None:
         """Reads every slot once: each whole, no version twice, none above the counter."""
@@ -179,8 +180,6 @@ class SlotFile:
         if raw == _FREE:
             return None
         version, name, key = _read(_SLOT, raw, f"slot {index}")
-        if not (isinstance(version, int) and isinstance(name, bytes) and isinstance(key, bytes)):
-            raise SlotFileError(f"slot {index} of the key slot file is damaged")
         return _Slot(index, version, name, key)
 
     def _named(self, name: str) -> Iterator[_Slot]:

@@ -43,7 +43,7 @@ days = Table(
     METADATA,
     Column("day", Date, primary_key=True),
     Column("retention_days", Integer),  # unset until the day's first session: one day, one term
-    Column("state", Text, nullable=False),  # prepared, detached, removed
+    Column("state", Text, nullable=False),  # prepared, removed
 )
 
 root_keys = Table(

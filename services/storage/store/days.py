@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.storage.tables import days, tenants
 
-PREPARED, DETACHED, REMOVED = "prepared", "detached", "removed"
+PREPARED, REMOVED = "prepared", "removed"
 
 
 class Day(NamedTuple):

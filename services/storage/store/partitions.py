@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.runtime.database import Database
+from services.runtime.database import Database, driver_error
 from services.storage.store import locks
 from services.storage.tables import PARTITIONED, SCHEMA
 
@@ -49,20 +50,27 @@ async def create(connection: AsyncConnection, day: date) -> None:
 async def remove(owner: Database, day: date) -> bool:
     """Detaches and drops the day's partitions without blocking readers of other days: their files go.
 
-    Runs outside of any transaction, as DETACH … CONCURRENTLY must. An interrupted detachment is finished
-    first. False when another replica is at it.
+    Runs outside of any transaction, as DETACH … CONCURRENTLY must; errors of the driver become IdvError. An
+    interrupted detachment is finished first. False when another replica is at it.
     """
-    async with owner.engine.connect() as plain:
-        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-        if not await connection.scalar(_TRY):
-            return False
-        try:
-            await connection.exec_driver_sql(_LOCK_TIMEOUT)
-            await _detach(connection, day)
-            for name in _names(day).values():
-                await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {SCHEMA}.{name}")
-        finally:
-            await connection.execute(_RELEASE)
+    try:
+        async with owner.engine.connect() as plain:
+            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+            return await _remove_alone(connection, day)
+    except (SQLAlchemyError, OSError) as error:
+        raise driver_error(error) from error
+
+
+async def _remove_alone(connection: AsyncConnection, day: date) -> bool:
+    if not await connection.scalar(_TRY):
+        return False
+    try:
+        await connection.exec_driver_sql(_LOCK_TIMEOUT)
+        await _detach(connection, day)
+        for name in _names(day).values():
+            await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {SCHEMA}.{name}")
+    finally:
+        await connection.execute(_RELEASE)
     return True
 
 

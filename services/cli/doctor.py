@@ -9,8 +9,8 @@ from rich.text import Text
 
 from services.cli.checks import CHECKS, Finding, Health, examine
 from services.cli.client import Suite
-from services.cli.command import READY_FILE, Connect, Json, command, group
-from services.cli.failure import unavailable
+from services.cli.command import READY_FILE, Connect, ExitCode, Json, command, group
+from services.cli.failure import end, unavailable
 from services.cli.output import Output, rows_table
 from services.local.ready import Ready
 
@@ -44,7 +44,8 @@ async def doctor(
     bad = [one for one in findings if one.health is Health.BAD]
     if bad:
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        raise unavailable(f"{bad[0].check} of {bad[0].subject}: {bad[0].found}{more}", bad[0].remedy)
+        fault = f"{bad[0].check} of {bad[0].subject}: {bad[0].found}{more}"
+        end(ExitCode.UNAVAILABLE, unavailable(fault, bad[0].remedy))
 
 
 def _mark(finding: Finding) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import typer
@@ -39,6 +39,11 @@ def usage(message: str, remedy: str, field: str | None = None) -> IdvError:
 def unavailable(message: str, remedy: str) -> IdvError:
     """What the command needs is away."""
     return IdvError(Reason.ERROR_REASON_UNAVAILABLE, message, remedy=remedy)
+
+
+def broken(message: str) -> IdvError:
+    """Something was checked and is not as promised."""
+    return IdvError(Reason.ERROR_REASON_UNSPECIFIED, message)
 
 
 def exit_code(error: IdvError) -> ExitCode:
@@ -85,12 +90,24 @@ def reported(*, as_json: bool) -> Iterator[None]:
         known = unavailable(error.message, error.remedy)
         _end(as_json, ExitCode.UNAVAILABLE, known)
     except NotAsPromisedError as error:
-        _end(as_json, ExitCode.NOT_AS_PROMISED, IdvError(Reason.ERROR_REASON_UNSPECIFIED, str(error)))
+        _end(as_json, ExitCode.NOT_AS_PROMISED, broken(str(error)))
     except OSError as error:
         if error.filename is None:
             raise
         fault = f"{error.filename} cannot be used ({error.strerror or type(error).__name__})"
         _end(as_json, ExitCode.USAGE, usage(fault, "name a file or folder that this account may use"))
+
+
+def end(code: ExitCode, error: IdvError) -> NoReturn:
+    """Says the sentence on standard error and ends: for a command that has printed its answer, a bad one."""
+    text = Text.assemble((f"{EXIT_CODES[code]}: ", "bold red"), sentence(error.message, _remedy(error)))
+    if error.remote and error.reason:
+        text.append(f" [{error.reason_name}]", "dim")
+    if len(error.violations) > 1:
+        for violation in error.violations:
+            text.append(f"\n  {violation.field}: {violation.description}")
+    errors_console().print(text, soft_wrap=True)
+    raise typer.Exit(int(code))
 
 
 def as_plain(error: IdvError, code: ExitCode) -> dict[str, Any]:
@@ -101,7 +118,7 @@ def as_plain(error: IdvError, code: ExitCode) -> dict[str, Any]:
             "outcome": EXIT_CODES[code],
             "reason": error.reason_name,
             "message": error.message,
-            "remedy": error.remedy,
+            "remedy": _remedy(error),
             "violations": [violation._asdict() for violation in error.violations],
             "metadata": error.metadata,
             "retry_after_seconds": error.retry_after,
@@ -109,17 +126,11 @@ def as_plain(error: IdvError, code: ExitCode) -> dict[str, Any]:
     }
 
 
-def _end(as_json: bool, code: ExitCode, error: IdvError) -> None:
+def _remedy(error: IdvError) -> str | None:
+    return error.remedy or _REMEDIES.get(error.reason)
+
+
+def _end(as_json: bool, code: ExitCode, error: IdvError) -> NoReturn:
     if as_json:
         print(json.dumps(as_plain(error, code), indent=2, ensure_ascii=False))
-    text = Text.assemble(
-        (f"{EXIT_CODES[code]}: ", "bold red"),
-        sentence(error.message, error.remedy or _REMEDIES.get(error.reason)),
-    )
-    if error.remote and error.reason:
-        text.append(f" [{error.reason_name}]", "dim")
-    if len(error.violations) > 1:
-        for violation in error.violations:
-            text.append(f"\n  {violation.field}: {violation.description}")
-    errors_console().print(text, soft_wrap=True)
-    raise typer.Exit(int(code))
+    end(code, error)

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 import typer
 import yaml
 
-from services.cli.command import Json, command, group
-from services.cli.failure import unavailable, usage
+from services.cli.command import ExitCode, Json, command, group
+from services.cli.failure import end, unavailable, usage
 from services.cli.output import Output, rows_table
 from services.runtime import migrations
 
@@ -100,7 +100,8 @@ def migrate(
     Output(as_json).answer({"schemas": answer}, rows_table(("Service", "Revision", "Newest", "State"), rows))
     behind = [one.service for one in standings if one.state != "up to date"]
     if behind:
-        raise unavailable(f"the schema of {' and '.join(behind)} is not up to date", "run `idv migrate`")
+        fault = f"the schema of {' and '.join(behind)} is not up to date"
+        end(ExitCode.UNAVAILABLE, unavailable(fault, "run `idv migrate`"))
 
 
 async def _provision(admin_dsn: str, service: Schema, logins: Logins) -> None:

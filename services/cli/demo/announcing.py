@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import urllib.request
 from datetime import timedelta
 from importlib import resources
@@ -16,7 +17,7 @@ from services.cli.client import CALL_SECONDS, NOBODY
 from services.cli.demo.calls import NOTICE_VERSION, new_id, open_session, refusal, session_request
 from services.cli.demo.cast import Person
 from services.cli.demo.stage import ACME, OFFICER, Chapter, Stage, Step, eventually, promised
-from services.cli.messages import shown_time, timestamp
+from services.cli.messages import instant, shown_time, timestamp
 from services.cli.notice import draft_request
 from services.notice.catalogue import catalogue
 from services.notice.folder import parse, read_folder
@@ -40,6 +41,7 @@ async def announced(stage: Stage) -> str:
     )
     request = notice_pb2.AnnounceNoticeRequest(name=draft.notice.name, request_id=new_id())
     notice = (await officer.AnnounceNotice(request, timeout=CALL_SECONDS)).notice
+    stage.announce_time = instant(notice.announce_time)
     promised(
         notice.version == NOTICE_VERSION, f"version {notice.version} was announced, not {NOTICE_VERSION}"
     )
@@ -65,13 +67,16 @@ async def on_the_page(stage: Stage) -> str:
     """The public page shows the version in force to anybody."""
     url = stage.suite.ready.public_page
     promised(url is not None, "there is no public page")
+    stub = stage.suite.stub(NoticeServiceStub, "notice", NOBODY)
+    notice = (await stub.GetNotice(notice_pb2.GetNoticeRequest(), timeout=CALL_SECONDS)).notice
 
-    async def look() -> bytes | None:
+    async def look() -> str | None:
         status, body = await asyncio.to_thread(_fetch, str(url))
-        return body if status == 200 else None
+        page = html.unescape(body.decode())
+        return page if status == 200 and notice.texts[0].title in page else None
 
-    body = await eventually(look, "the public page does not show the notice")
-    return f"HTTP 200, {len(body)} bytes, open to anybody"
+    page = await eventually(look, "the public page does not show the notice")
+    return f"HTTP 200 without a credential, {len(page)} characters: “{notice.texts[0].title}”"
 
 
 async def followed(stage: Stage) -> str:
@@ -87,7 +92,8 @@ async def followed(stage: Stage) -> str:
             raise
 
     await eventually(look, "ingest does not learn of the notice")
-    return "told over a stream, no restart, no polling"
+    after = stage.stack.clock.now() - stage.announce_time
+    return f"the first session opened {after.total_seconds():.1f} s after the announcement, without a restart"
 
 
 def _fetch(url: str) -> tuple[int, bytes]:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +17,12 @@ import typer
 from rich.console import Console
 
 from services.cli.client import Suite
-from services.cli.command import Json, command, group
+from services.cli.command import ExitCode, Json, command, group
 from services.cli.demo import announcing, collecting, crashing, deleting, expiring, reading, refusing
 from services.cli.demo.narration import PROMISES, WIDTH, Narration
 from services.cli.demo.probes import Probes
 from services.cli.demo.stage import Shown, Stage, play
-from services.cli.failure import NotAsPromisedError, usage
+from services.cli.failure import broken, end, usage
 from services.cli.output import Output
 from services.local.describe import describe
 from services.local.stack import LocalStack
@@ -80,12 +80,15 @@ async def demo(
         Output(as_json=True).answer(answer)
     failed = [one for one in shown if not one.ok]
     if failed:
-        raise NotAsPromisedError(f"{failed[0].step}: {failed[0].evidence}")
+        end(ExitCode.NOT_AS_PROMISED, broken(f"{failed[0].step}: {failed[0].evidence}"))
 
 
 async def _run(folder: Path, narration: Narration) -> list[Shown]:
     begin = time.monotonic()
-    async with LocalStack(folder / "stack", announce_notice=False) as stack:
+    stack = LocalStack(folder / "stack", announce_notice=False)
+    async with AsyncExitStack() as held:
+        with narration.working("Starting PostgreSQL, S3, mail and four services"):
+            await held.enter_async_context(stack)
         ready = describe(stack)
         narration.started(time.monotonic() - begin, "PostgreSQL, S3, mail and the four services are running")
         async with Suite(ready) as suite:

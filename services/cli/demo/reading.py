@@ -8,6 +8,7 @@ import io
 from idv.errors import Reason
 from idv.types.v1 import processing_pb2
 from PIL import Image
+from PIL.ExifTags import IFD
 
 from services.cli.demo.calls import accesses, read, refusal
 from services.cli.demo.stage import ACME, GLOBEX, SUPPORT, Chapter, Stage, Step, promised
@@ -26,7 +27,9 @@ async def for_verification(stage: Stage) -> str:
         mark = stage.person(name[0]).mark.encode()
         promised(mark not in body, f"{name} still holds planted metadata")
         if not name.endswith("pdf"):
-            Image.open(io.BytesIO(body)).load()
+            image = Image.open(io.BytesIO(body))
+            image.load()
+            promised(not image.getexif().get_ifd(IFD.GPSInfo), f"{name} still holds a position")
         total += len(body)
     return f"{len(_VISIBLE)} bodies, {size(total)}: SHA-256 as answered at upload, no GPS, they decode"
 
@@ -42,6 +45,12 @@ async def no_purpose(stage: Stage) -> str:
     """A reading that names no purpose."""
     call = read(stage, stage.record("A log"), purpose=processing_pb2.PURPOSE_UNSPECIFIED)
     return await refusal(call, Reason.ERROR_REASON_PURPOSE_REQUIRED)
+
+
+async def other_purpose(stage: Stage) -> str:
+    """Support staff may not read for verification."""
+    call = read(stage, stage.record("A log"), SUPPORT)
+    return await refusal(call, Reason.ERROR_REASON_PURPOSE_NOT_ALLOWED)
 
 
 async def nobody_named(stage: Stage) -> str:
@@ -88,6 +97,7 @@ CHAPTER = Chapter(
         Step("P1", "A verifier reads what was stored", for_verification),
         Step("P1", "Typed items come out as they came in", typed_items),
         Step("P1", "No purpose, no reading", no_purpose),
+        Step("P1", "Support does not read for verification", other_purpose),
         Step("P1", "Troubleshooting names person and ticket", nobody_named),
         Step("P1", "The Customer sees every reading", listed),
         Step("P1", "Row-level security walls Customers off", walled),

@@ -13,7 +13,7 @@ from idv.types.v1 import data_pb2
 
 from services.cli.client import CALL_SECONDS
 from services.cli.demo.calls import open_session, refusal, session_request, submit, upload
-from services.cli.demo.cast import Person
+from services.cli.demo.cast import DEVICE, Person
 from services.cli.demo.stage import ACME, GLOBEX, VERIFICATION, Chapter, Stage, Step, promised
 from services.local import specimens
 from services.local.specimens import Specimen
@@ -86,8 +86,8 @@ async def nothing_half_stored(stage: Stage) -> str:
     """After all refusals the database holds exactly the records that were acknowledged."""
     rows = await stage.probes.rows("SELECT record::text AS record FROM storage.records")
     stored = {row["record"] for row in rows}
-    # Of each person: five categories of device data, two pictures; one PDF besides.
-    expected = 5 * len(stage.people) + 2 * len(stage.people) + 1
+    # Of each person: the categories of device data and two pictures; one PDF besides.
+    expected = (len(DEVICE) + 2) * len(stage.people) + 1
     promised(len(stored) == expected, f"{len(stored)} records are stored, {expected} were acknowledged")
     known = {record.name.rpartition("/")[2] for record in stage.records.values()}
     promised(known <= stored, "an acknowledged record is not stored")

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -52,6 +53,8 @@ class Stage:
     narration: Narration
     folder: Path
     """Where the receipt goes."""
+    announce_time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When the notice was announced."""
     people: dict[str, Person] = field(default_factory=dict)
     records: dict[str, processing_pb2.Record] = field(default_factory=dict)
     """The records that later chapters come back to, by what they are called here."""

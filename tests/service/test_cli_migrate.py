@@ -1,0 +1,65 @@
+"""`idv migrate` on a real server: from nothing to the newest schema, and again without a change."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from services.local.addresses import with_database, with_login
+from services.local.postgres import Postgres
+from tests.cli_run import idv
+
+SCHEMAS = ("storage", "retention", "notice")
+
+
+@pytest_asyncio.fixture
+async def empty_database(postgres: Postgres) -> AsyncIterator[str]:
+    """The administrator's address of a database without any schema of ours."""
+    name = f"idv_cli_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(postgres.admin_dsn)
+    await admin.execute(f'CREATE DATABASE "{name}"')
+    yield with_database(postgres.admin_dsn, name)
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+@pytest.fixture
+def logins(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Logins in the environment, as the services take them; returns the administrator's address."""
+    for schema in SCHEMAS:
+        password = f"local-{schema}"  # roles belong to the whole server, which every test of the run shares
+        for setting, role in (("DSN", f"idv_{schema}"), ("OWNER_DSN", f"idv_{schema}_owner")):
+            dsn = with_login(empty_database, role, password)
+            monkeypatch.setenv(f"IDV_{schema.upper()}_DATABASE__{setting}", dsn)
+    return empty_database
+
+
+def test_migrate_makes_every_schema_and_repeats_without_a_change(logins: str) -> None:
+    first = idv("migrate", "--admin-dsn", logins, "--json")
+    assert first.code == 0, first.out + first.err
+    assert {schema["service"]: schema["state"] for schema in first.json["schemas"]} == dict.fromkeys(
+        SCHEMAS, "up to date"
+    )
+    assert idv("migrate", "--admin-dsn", logins, "--json").json == first.json
+    assert idv("migrate", "--status", "--json").json == first.json
+
+
+def test_status_of_a_database_without_schema_is_not_up_to_date(logins: str) -> None:
+    idv("migrate", "storage", "--admin-dsn", logins)
+    ended = idv("migrate", "--status", "retention", "--json")
+    assert ended.code == 3
+    assert ended.json["schemas"][0]["state"] == "no schema"
+    assert "idv migrate" in ended.err
+    assert "local-" not in ended.out + ended.err
+
+
+def test_server_that_is_away_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDV_NOTICE_DATABASE__OWNER_DSN", "postgresql://owner:hidden@127.0.0.1:1/idv")
+    ended = idv("migrate", "notice", "--json")
+    assert ended.code == 3
+    assert ended.json["error"]["reason"] == "UNAVAILABLE"
+    assert "hidden" not in ended.out + ended.err

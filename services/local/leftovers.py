@@ -30,7 +30,9 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text.rpartition(")")[2].split()  # the name in parentheses may itself contain spaces
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+    state, threads, started = fields[0], int(fields[17]), int(fields[19])
+    # A killed process whose other threads still end holds its ports and files yet.
+    return None if state in {"Z", "X"} and threads <= 1 else started
 
 
 def record(path: Path, pid: int | None) -> None:

@@ -65,7 +65,7 @@ async def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     supervisor.kill()
     await supervisor.wait()
     await until("every process is gone", lambda: all(start_time(pid) != alive[pid] for pid in alive))
-    left_by_kill = [each for each in _left(first) if not each.endswith(".sock")]
+    left_by_kill = await _left_after_kill(first)
 
     supervisor, second = await _up(directory, ready_file)
     second_notice = await _notice(second)
@@ -157,6 +157,16 @@ async def _notice(ready: Ready) -> notice_pb2.Notice:
 
 def _pids(ready: Ready) -> list[int]:
     return [ready.postgres.pid, ready.objects.pid, *(service.pid for service in ready.services.values())]
+
+
+async def _left_after_kill(ready: Ready) -> list[str]:
+    """What is left once the kernel has taken back what the dead processes held, sockets' files aside."""
+    end = asyncio.get_running_loop().time() + 10
+    while left := [each for each in _left(ready) if not each.endswith(".sock")]:
+        if asyncio.get_running_loop().time() > end:
+            break
+        await asyncio.sleep(0.05)
+    return left
 
 
 def _left(ready: Ready) -> list[str]:

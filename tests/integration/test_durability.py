@@ -110,7 +110,7 @@ async def abandon_half_an_upload(verification: Verification, opened: Opened) -> 
     await asyncio.gather(upload, return_exceptions=True)
 
 
-@pytest.mark.parametrize("victim", ["storage", "postgres", "ingest"])
+@pytest.mark.parametrize("victim", ["storage", "postgres", "ingest", "objects"])
 async def test_acknowledged_records_survive_kill_9_and_nothing_else_is_readable(
     stack: LocalStack, verification: Verification, victim: str
 ) -> None:

@@ -89,7 +89,10 @@ class LocalSlots:
         return await asyncio.to_thread(self._slots.destroy_below, versions)
 
     async def _cipher(self, name: str, version: int) -> AESGCM:
-        key = await asyncio.to_thread(self._slots.key, name, version)
+        try:
+            key = self._slots.key(name, version, wait=False)
+        except BlockingIOError:  # someone writes and syncs: not on the event loop
+            key = await asyncio.to_thread(self._slots.key, name, version)
         if key is None:
             raise KeyDestroyedError(f"version {version} of {name} is destroyed")
         return AESGCM(key)

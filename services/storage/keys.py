@@ -73,11 +73,11 @@ class Keyring:
         for epoch in epochs:
             self._drop(epoch)
         await self._authority.destroy_below({key_name(epoch): EVERY_VERSION for epoch in epochs})
+        async with self._database.transaction() as connection:
+            stored = await key_store.find_sealed(connection, {epoch.day for epoch in epochs})
         for epoch in epochs:
-            async with self._database.transaction() as connection:
-                stored = await key_store.find_root(connection, epoch)
-            if stored is not None and stored.sealed is not None:
-                await self._prove_dead(epoch, stored.version, stored.sealed)
+            if epoch in stored:
+                await self._prove_dead(epoch, *stored[epoch])
 
     async def _prove_dead(self, epoch: Epoch, version: int, sealed: bytes) -> None:
         name = key_name(epoch)

@@ -27,6 +27,7 @@ _HEADER = struct.Struct(">16sQQ16s")  # magic, number of slots, last version use
 _HEADER_SIZE = 4096
 _SLOT = struct.Struct(">Q32s32s16s")  # version (0: free), digest of the name, key, checksum
 _SLOT_SIZE = 128
+_NAME_OFFSET, _NAME_SIZE = 8, 32
 KEY_SIZE = 32
 _FREE = bytes(_SLOT_SIZE)
 
@@ -70,6 +71,7 @@ class SlotFile:
         if size != _HEADER_SIZE + self._count * _SLOT_SIZE:
             raise SlotFileError(f"{path} has {size} bytes, not what {self._count} slots take")
         self._map = mmap.mmap(self._file, size, access=mmap.ACCESS_READ)
+        self._places: dict[int, int] = {}  # a version never moves: once seen, it is there or nowhere
         self._check()
 
     @staticmethod
@@ -106,25 +108,37 @@ class SlotFile:
             index = self._free()
             version = self._next_version()
             self._overwrite(index, _checked(_SLOT, version, _digest(name), os.urandom(KEY_SIZE)))
+            self._places[version] = index
             return version
 
-    def key(self, name: str, version: int) -> bytes | None:
-        """The key, or None when it was destroyed or never was."""
-        with self._locked(fcntl.LOCK_SH):
-            return next((slot.key for slot in self._named(name) if slot.version == version), None)
+    def key(self, name: str, version: int, *, wait: bool = True) -> bytes | None:
+        """The key, or None when it was destroyed or never was.
+
+        With `wait=False` it raises BlockingIOError instead of waiting for someone who writes.
+        """
+        with self._locked(fcntl.LOCK_SH, wait=wait):
+            place = self._places.get(version)
+            if place is None:
+                place = next((slot.place for slot in self._named(name) if slot.version == version), None)
+            if place is None:
+                return None
+            self._places[version] = place
+            slot = self._slot(place)
+            return slot.key if slot and (slot.version, slot.name) == (version, _digest(name)) else None
 
     def destroy_below(self, versions: Mapping[str, int]) -> int:
         """Overwrites, for each name, every key below its version; for good on return.
 
         Returns how many there were. Many names cost one sync.
         """
+        below = {_digest(name): version for name, version in versions.items()}
         with self._locked(fcntl.LOCK_EX):
-            doomed = [
-                slot.place
-                for name, version in versions.items()
-                for slot in self._named(name)
-                if slot.version < version
-            ]
+            held = (
+                slot
+                for place in range(self._count)
+                if self._name(place) in below and (slot := self._slot(place))
+            )
+            doomed = [slot.place for slot in held if slot.version < below[slot.name]]
             for place in doomed:
                 _write(self._file, _FREE, _HEADER_SIZE + place * _SLOT_SIZE)
             os.fsync(self._file)
@@ -158,9 +172,9 @@ class SlotFile:
         """Reads every slot once: each whole, no version twice, none above the counter."""
         with self._locked(fcntl.LOCK_SH):
             _, last = self._header()
-            versions = [
-                slot.version for index in range(self._count) if (slot := self._slot(index)) is not None
-            ]
+            slots = [slot for index in range(self._count) if (slot := self._slot(index))]
+        versions = [slot.version for slot in slots]
+        self._places = {slot.version: slot.place for slot in slots}
         if len(set(versions)) != len(versions) or max(versions, default=0) > last:
             raise SlotFileError(
                 f"{self._path} holds versions that its counter does not allow: an older copy was put back"
@@ -174,6 +188,11 @@ class SlotFile:
     def _raw(self, index: int) -> bytes:
         start = _HEADER_SIZE + index * _SLOT_SIZE
         return self._map[start : start + _SLOT_SIZE]
+
+    def _name(self, index: int) -> bytes:
+        """The digest of the name alone, without a copy of the key."""
+        start = _HEADER_SIZE + index * _SLOT_SIZE + _NAME_OFFSET
+        return self._map[start : start + _NAME_SIZE]
 
     def _slot(self, index: int) -> _Slot | None:
         raw = self._raw(index)
@@ -207,13 +226,17 @@ class SlotFile:
         os.fsync(self._file)
 
     @contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
-        with self._thread:
-            fcntl.flock(self._file, kind)
+    def _locked(self, kind: int, *, wait: bool = True) -> Iterator[None]:
+        if not self._thread.acquire(blocking=wait):
+            raise BlockingIOError
+        try:
+            fcntl.flock(self._file, kind if wait else kind | fcntl.LOCK_NB)
             try:
                 yield
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
+        finally:
+            self._thread.release()
 
 
 def _write(descriptor: int, content: bytes, offset: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import random
@@ -67,6 +68,36 @@ def test_destroyed_slots_are_used_again_and_a_full_file_says_so(path: Path) -> N
         for number in range(64):
             slots.destroy_below({f"{turn}/{number}": EVERY_VERSION})
     assert slots.free() == 64
+
+
+def test_many_names_are_destroyed_together_and_no_others(path: Path) -> None:
+    slots = SlotFile(path)
+    versions = {f"name-{number}": slots.make(f"name-{number}") for number in range(40)}
+    doomed = {name: version + 1 for name, version in list(versions.items())[::2]}
+    assert slots.destroy_below({**doomed, "never made": EVERY_VERSION}) == 20
+    assert {
+        name for name, version in versions.items() if slots.key(name, version)
+    } == versions.keys() - doomed.keys()
+    assert all(SlotFile(path).key(name, versions[name]) is None for name in doomed)
+
+
+def test_a_slot_used_again_does_not_answer_for_the_key_it_held(path: Path) -> None:
+    one, other = SlotFile(path), SlotFile(path)
+    old = one.make("a")
+    assert other.key("a", old) is not None
+    one.destroy_below({"a": EVERY_VERSION})
+    new = one.make("a")
+    assert other.key("a", old) is None
+    assert other.key("a", new) == one.key("a", new) is not None
+    assert other.key("b", new) is None
+
+
+def test_a_look_that_may_not_wait_says_that_someone_writes(path: Path) -> None:
+    one, other = SlotFile(path), SlotFile(path)
+    version = one.make("a")
+    with one._locked(fcntl.LOCK_EX), pytest.raises(BlockingIOError):
+        other.key("a", version, wait=False)
+    assert other.key("a", version, wait=False) is not None
 
 
 def test_creating_again_keeps_the_file(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -46,6 +47,13 @@ async def find_root(connection: AsyncConnection, epoch: Epoch) -> Root | None:
     query = select(root_keys.c.version, root_keys.c.sealed, root_keys.c.destroy_time)
     row = (await connection.execute(query.where(_is(epoch)))).one_or_none()
     return Root(*row) if row else None
+
+
+async def find_sealed(connection: AsyncConnection, among: Collection[date]) -> dict[Epoch, tuple[int, bytes]]:
+    """Version and sealed bytes of every root key of these days that still has them."""
+    query = select(root_keys.c.day, root_keys.c.slot, root_keys.c.version, root_keys.c.sealed)
+    rows = await connection.execute(query.where(root_keys.c.day.in_(among), root_keys.c.sealed.is_not(None)))
+    return {Epoch(row.day, row.slot): (row.version, row.sealed) for row in rows}
 
 
 async def add_root(connection: AsyncConnection, epoch: Epoch, version: int, sealed: bytes) -> None:

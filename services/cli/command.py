@@ -6,6 +6,7 @@ import asyncio
 import enum
 import functools
 import inspect
+import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,6 +52,9 @@ RequestId = Annotated[
     str | None,
     typer.Option("--request-id", metavar="UUID", help="Repeat an earlier request: it gets the first answer."),
 ]
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)  # SIGINT is asyncio's own
+_ENDED_BY_SIGNAL = 128 + signal.SIGTERM
 
 READY_FILE = Path(".idv/ready.json")
 """Where `idv up` puts the ready file by default, and where every command looks for it."""
@@ -100,7 +104,18 @@ def command(
 
 
 def _drive(answer: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(answer)
+    """Runs a command to its end. Ctrl-C, SIGTERM and SIGHUP cancel it, so that what it started is stopped."""
+
+    async def cancelled_by_signals() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for each in _STOP_SIGNALS:
+            loop.add_signal_handler(each, task.cancel if task else loop.stop)
+        await answer
+
+    try:
+        asyncio.run(cancelled_by_signals())
+    except asyncio.CancelledError:
+        raise typer.Exit(_ENDED_BY_SIGNAL) from None
 
 
 def _literal(text: str) -> str:

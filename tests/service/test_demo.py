@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +81,19 @@ def test_story_is_not_told_over_another_ones_folder(run: Run) -> None:
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "empty" in ended.stderr
+
+
+def test_story_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "services", "demo"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        for line in process.stdout or ():
+            if "services are running" in line:
+                process.send_signal(signal.SIGTERM)
+                break
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def _names(cmdline: Path, folder: bytes) -> bool:

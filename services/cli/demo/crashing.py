@@ -10,7 +10,7 @@ from idv.types.v1 import processing_pb2
 
 from services.cli.demo.calls import accesses, once_served, read, submit
 from services.cli.demo.cast import log_items
-from services.cli.demo.stage import ACME, Chapter, Stage, Step, promised
+from services.cli.demo.stage import ACME, EVENTUALLY_SECONDS, Chapter, Stage, Step, promised
 from services.cli.records import size
 
 _IN_FLIGHT = 24
@@ -34,7 +34,7 @@ async def killed(stage: Stage) -> str:
 
     sending = [asyncio.create_task(send()) for _ in range(_IN_FLIGHT)]
     await asyncio.wait([asyncio.create_task(enough.wait()), *sending], return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.wait_for(enough.wait(), 10)
+    await asyncio.wait_for(enough.wait(), EVENTUALLY_SECONDS)
     before = len(acknowledged)
     await stage.stack.kill("storage")
     await asyncio.gather(*sending)
@@ -42,8 +42,9 @@ async def killed(stage: Stage) -> str:
     for record in acknowledged:
         body = await once_served(partial(read, stage, record), "an acknowledged record cannot be read")
         promised(bool(body), "an acknowledged record is empty")
-    after = len(acknowledged) - before
-    return f"{before} acknowledged before, {after} after by repeating; all {len(acknowledged)} read back"
+    kept, refused = len(acknowledged), _IN_FLIGHT - len(acknowledged)
+    told = f", {refused} told to repeat" if refused else ""
+    return f"{before} acknowledged before, {kept - before} after{told}; all {kept} read back"
 
 
 async def server_killed(stage: Stage) -> str:

@@ -9,7 +9,7 @@ import json
 from datetime import timedelta
 
 from idv import merkle, receipts
-from idv.errors import Reason
+from idv.errors import IdvError, Reason
 from idv.retention.v1 import log_pb2
 from idv.retention.v1.log_pb2_grpc import TransparencyLogServiceStub
 from idv.types.v1 import processing_pb2, receipt_pb2
@@ -28,15 +28,13 @@ from services.storage.slots import SlotFile
 
 _RETENTION = timedelta(days=30)
 _SECOND = timedelta(seconds=1)
+_ATTEMPTS = 3
 
 
 async def a_second_before(stage: Stage) -> str:
     """At 29 days, 23:59:59 the record is read for a purpose, as on its first day."""
     record = _record(stage)
-    stage.stack.travel(to=instant(record.expire_time) - _SECOND)
-    body = await read(stage, record)
-    age = _age(stage, record)
-    promised(age < _RETENTION, "the second was over before the record was read")
+    body, age = await _read_in_its_last_second(stage, record)
     promised(stage.person("B").canary.encode() in body, "the record is not the one that was sent")
     return f"at {_span(age)} after its receipt: {len(body)} bytes"
 
@@ -133,6 +131,21 @@ async def consistent(stage: Stage) -> str:
     merkle.verify_consistency(old.size, new.size, old.root, new.root, list(answer.hashes))
     receipts.verify((stage.folder / "receipt.json").read_text(), key)
     return f"{old.size} leaves then are the first of {new.size} now; the receipt still verifies offline"
+
+
+async def _read_in_its_last_second(stage: Stage, record: processing_pb2.Record) -> tuple[bytes, timedelta]:
+    """The body, and the record's age when it had arrived; again where a busy machine let the second pass."""
+    for _ in range(_ATTEMPTS):
+        stage.stack.travel(to=instant(record.expire_time) - _SECOND)
+        try:
+            body, age = await read(stage, record), _age(stage, record)
+        except IdvError as error:
+            if error.reason != Reason.ERROR_REASON_EXPIRED:
+                raise
+            continue
+        if age < _RETENTION:
+            return body, age
+    raise NotAsPromisedError("the record could not be read within its last second")
 
 
 async def _leaf(stage: Stage, kind: receipt_pb2.EntryKind.ValueType, **facts: str | int) -> int:

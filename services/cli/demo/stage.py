@@ -29,7 +29,7 @@ VERIFICATION, SUPPORT, OFFICER = (
     Who("service", "officer"),
 )
 
-EVENTUALLY_SECONDS = 20.0
+EVENTUALLY_SECONDS = 30.0
 """How long a periodic job of the suite may take until its work shows."""
 _LOOK_AGAIN_SECONDS = 0.1
 

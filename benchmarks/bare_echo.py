@@ -1,7 +1,9 @@
-"""The bare limit of a call through two services: gRPC, mutual TLS, bytes in and bytes out, and nothing else.
+"""The bare limit of a call through two services: gRPC, mutual TLS, bytes in and bytes out, and nothing
+else.
 
-Run as a process: `python -m benchmarks.bare_echo ROLE PORT BACK_PORT CERTIFICATE KEY AUTHORITY`. The role `back` answers;
-the role `front` passes each call on to `back`. Unary calls echo; streams are read to their end and answered with one byte.
+Run as a process: `python -m benchmarks.bare_echo ROLE PORT BACK_PORT CERTIFICATE KEY AUTHORITY`. The role
+`back` answers; the role `front` passes each call on to `back`. Unary calls echo; streams are read to their
+end and answered with one byte.
 """
 
 from __future__ import annotations
@@ -19,14 +21,16 @@ STREAM = "/bare.Echo/Stream"
 OPTIONS = [("grpc.http2.bdp_probe", 0), ("grpc.max_receive_message_length", 4 * 1024 * 1024)]
 
 
-class Back(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types for it
+class Back(grpc.GenericRpcHandler):
     """Answers at once."""
 
     async def unary(self, request: bytes, _: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """Gives the request back."""
         return request
 
-    async def stream(self, requests: AsyncIterator[bytes], _: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def stream(
+        self, requests: AsyncIterator[bytes], _: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> bytes:
         """Reads all messages, keeps none."""
         async for _message in requests:
             pass
@@ -43,15 +47,17 @@ class Front(Back):
     """Passes every call on."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._unary = channel.unary_unary(UNARY)
-        self._stream = channel.stream_unary(STREAM)
+        self._unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(UNARY)
+        self._stream: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(STREAM)
 
     async def unary(self, request: bytes, _: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         """Asks the back."""
         answer: bytes = await self._unary(request)
         return answer
 
-    async def stream(self, requests: AsyncIterator[bytes], _: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def stream(
+        self, requests: AsyncIterator[bytes], _: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> bytes:
         """Sends each message on as it comes."""
         call = self._stream()
         async for message in requests:
@@ -61,7 +67,9 @@ class Front(Back):
         return answer
 
 
-async def serve(role: str, port: int, back_port: int, certificate: bytes, key: bytes, authority: bytes) -> None:
+async def serve(
+    role: str, port: int, back_port: int, certificate: bytes, key: bytes, authority: bytes
+) -> None:
     """Serves until the process is ended."""
     server = grpc.aio.server(options=OPTIONS)
     if role == "front":

@@ -25,7 +25,9 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def bare_pair(stack: LocalStack) -> AsyncIterator[grpc.aio.Channel]:
-    """Two bare processes, one behind the other, under the stack's certificates; yields a channel to the first."""
+    """Two bare processes, one behind the other, under the stack's certificates; yields a channel to the
+    first.
+    """
     certificate = stack.certificate("service:ingest")
     front, back = free_port(), free_port()
     processes = [

@@ -1,4 +1,6 @@
-"""`ingest_single`: one small record a call, acknowledged once durable, beside an echo through two bare services."""
+"""`ingest_single`: one small record a call, acknowledged once durable, beside an echo through two bare
+services.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,22 @@ SESSIONS = 16
 def hardware() -> data_pb2.DeviceHardware:
     """Device data of an ordinary size: some 400 bytes."""
     return data_pb2.DeviceHardware(
-        manufacturer="Example", brand="Example", device_type="phone", model="Example 12 Pro",
-        operating_system="Example OS 17.4.1", memory_bytes=8 << 30, storage_bytes=256 << 30, battery_percent=81,
-        screen_width=1179, screen_height=2556, cpu="example-a17 6 cores", time_zone="Europe/Madrid", language="es-ES",
-        kernel="23.4.0 example-kernel-version-string", sensors=[f"sensor-{number:02}" for number in range(16)],
-    )  # fmt: skip
+        manufacturer="Example",
+        brand="Example",
+        device_type="phone",
+        model="Example 12 Pro",
+        operating_system="Example OS 17.4.1",
+        memory_bytes=8 << 30,
+        storage_bytes=256 << 30,
+        battery_percent=81,
+        screen_width=1179,
+        screen_height=2556,
+        cpu="example-a17 6 cores",
+        time_zone="Europe/Madrid",
+        language="es-ES",
+        kernel="23.4.0 example-kernel-version-string",
+        sensors=[f"sensor-{number:02}" for number in range(16)],
+    )
 
 
 def request(session: OpenSession) -> ingest_pb2.SubmitItemsRequest:
@@ -44,7 +57,7 @@ def request(session: OpenSession) -> ingest_pb2.SubmitItemsRequest:
 async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None]) -> Result:
     """Runs both in turn, 32 calls in flight each."""
     async with bare_pair(stack) as bare, stack.channel("ingest", token=stack.token("acme")) as ingest:
-        echo = bare.unary_unary(UNARY)
+        echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(UNARY)
         body = request(OpenSession("", "")).SerializeToString()
         sessions = [await open_session(stack, ingest) for _ in range(SESSIONS)]
         channels = [stack.channel("ingest", token=session.token) for session in sessions]
@@ -78,7 +91,8 @@ async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None
         highest=max(ratios),
         rounds=len(seen),
         held=median(ratios) >= TARGET,
-        about=f"one record of {len(body)} bytes a call, {IN_FLIGHT} in flight, upload tokens checked, sealed, committed and "
+        about=f"one record of {len(body)} bytes a call, {IN_FLIGHT} in flight, upload tokens checked, "
+        "sealed, committed and "
         "acknowledged; beside an echo of as many bytes through two bare gRPC services over mutual TLS.",
     )
 
@@ -86,5 +100,3 @@ async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None
 async def _echo(echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], body: bytes) -> bytes:
     answer: bytes = await echo(body)
     return answer
-
-

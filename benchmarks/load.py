@@ -1,4 +1,6 @@
-"""Keeps a fixed number of calls in flight for a fixed number of calls, and says how many a second were done."""
+"""Keeps a fixed number of calls in flight for a fixed number of calls, and says how many a second were
+done.
+"""
 
 from __future__ import annotations
 

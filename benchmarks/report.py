@@ -16,8 +16,9 @@ from benchmarks.rounds import Result
 
 HEAD = """# Benchmarks
 
-Written by `make bench`, which measures each path of the suite beside the bare limit of the same machine in the same run:
-rounds in turn, the ratio of each round, then the median of the ratios. Absolute figures swing with the machine; ratios hold.
+Written by `make bench`, which measures each path of the suite beside the bare limit of the same machine in
+the same run: rounds in turn, the ratio of each round, then the median of the ratios. Absolute figures swing
+with the machine; ratios hold.
 
 Measured on {when}: {cores} cores, {system}, Python {python}. Reproduce: `make bench`.
 
@@ -36,7 +37,16 @@ def figure(value: float) -> str:
 def show(results: Sequence[Result], console: Console) -> None:
     """Prints the table."""
     table = Table(title="suite beside the bare limit", title_justify="left")
-    for column, justify in (("name", "left"), ("ours", "right"), ("bare", "right"), ("unit", "left"), ("ratio", "right"), ("seen", "left"), ("target", "right"), ("", "left")):
+    for column, justify in (
+        ("name", "left"),
+        ("ours", "right"),
+        ("bare", "right"),
+        ("unit", "left"),
+        ("ratio", "right"),
+        ("seen", "left"),
+        ("target", "right"),
+        ("", "left"),
+    ):
         table.add_column(column, justify="right" if justify == "right" else "left")
     for result in results:
         table.add_row(
@@ -65,7 +75,8 @@ def write(results: Sequence[Result], document: Path, machine_readable: Path) -> 
         )
     ]
     lines += [
-        f"| `{r.name}` | {figure(r.ours)} | {figure(r.bare)} | {r.unit} | {figure(r.ratio)} | {figure(r.lowest)}–{figure(r.highest)}, "
+        f"| `{r.name}` | {figure(r.ours)} | {figure(r.bare)} | {r.unit} | {figure(r.ratio)} | "
+        f"{figure(r.lowest)}–{figure(r.highest)}, "
         f"{r.rounds} rounds | {figure(r.target)} | {'yes' if r.held else 'no'} |\n"
         for r in results
     ]

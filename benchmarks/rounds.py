@@ -13,8 +13,9 @@ Measure = Callable[[], Awaitable[float]]
 class Result:
     """One line of the table.
 
-    `ours` and `bare` are medians in `unit`; `ratio` is the median of the ratios of each round, which is why it need not be the
-    quotient of the two medians. `lowest` and `highest` bound the ratios seen. `held` says whether `ratio` meets `target`.
+    `ours` and `bare` are medians in `unit`; `ratio` is the median of the ratios of each round, which is why
+    it need not be the quotient of the two medians. `lowest` and `highest` bound the ratios seen. `held`
+    says whether `ratio` meets `target`.
     """
 
     name: str
@@ -35,7 +36,9 @@ class Result:
         return asdict(self)
 
 
-async def interleave(rounds: int, *measures: Measure, progress: Callable[[str], None]) -> list[tuple[float, ...]]:
+async def interleave(
+    rounds: int, *measures: Measure, progress: Callable[[str], None]
+) -> list[tuple[float, ...]]:
     """Runs every measure once a round, in turn, after one round that is not counted.
 
     The order turns by one each round, so that no measure always follows the same other.

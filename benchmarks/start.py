@@ -34,6 +34,7 @@ async def measure(rounds: int, progress: Callable[[str], None]) -> Result:
         highest=max(seen) / TARGET,
         rounds=len(seen),
         held=median(seen) <= TARGET,
-        about="PostgreSQL, object store, certificates, roles, migrations and the four services, from an empty folder until all "
+        about="PostgreSQL, object store, certificates, roles, migrations and the four services, from an "
+        "empty folder until all "
         f"serve; `bare` is the limit of {TARGET:g} s that it must stay below, so a lower ratio is better.",
     )

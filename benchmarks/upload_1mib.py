@@ -1,7 +1,7 @@
 """`upload_1mib`: an image of about 1 MiB end to end, beside what its three unavoidable parts allow.
 
-The bound is 1 / (1/stream + 1/put + 1/decode): a bare stream through two services, a bare put into the same S3 server, and a
-bare decode of the same bytes on all cores, each in uploads a second.
+The bound is 1 / (1/stream + 1/put + 1/decode): a bare stream through two services, a bare put into the same
+S3 server, and a bare decode of the same bytes on all cores, each in uploads a second.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None
         stack.channel("ingest", token=stack.token("acme")) as ingest,
     ):
         session = await open_session(stack, ingest)
-        stream = bare.stream_unary(STREAM)
+        stream: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = bare.stream_unary(STREAM)
 
         async def ours() -> float:
             async with stack.channel("ingest", token=session.token) as sdk:
@@ -154,7 +154,8 @@ async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None
         highest=max(ratios),
         rounds=len(seen),
         held=median(ratios) >= TARGET,
-        about=f"a JPEG of {len(image):,} bytes, {IN_FLIGHT} in flight: checked, decoded whole, stripped, sealed, put and committed; "
+        about=f"a JPEG of {len(image):,} bytes, {IN_FLIGHT} in flight: checked, decoded whole, stripped, "
+        "sealed, put and committed; "
         "beside 1 / (1/stream + 1/put + 1/decode), each part bare and of the same bytes.",
         parts={
             "stream": median([value[1] for value in seen]),

@@ -1,4 +1,4 @@
-"""Writes the reference pages that code knows better than people: `make docs`. A test holds the pages to it."""
+"""Writes the reference pages that code knows better than people (`make docs`); a test holds them to it."""
 
 from __future__ import annotations
 
@@ -38,27 +38,39 @@ CONTRACTS_HEAD: Final = """# Contracts
 
 Made by `make docs` from the contracts themselves; the texts stand in the `.proto` files under `protos/idv`.
 
-Resource names: `customers/{customer}/sessions/{session}/records/{record}`, `customers/{customer}/deletions/{deletion}`,
-`notices/{number}`. Every mutation takes a `request_id` (a UUID): a repeat with the same content returns the first answer, one with other content
-is refused with `REQUEST_ID_REUSED`. Pages follow `page_size` and `page_token`. Times are UTC.
+Resource names: `customers/{customer}/sessions/{session}/records/{record}`,
+`customers/{customer}/deletions/{deletion}`, `notices/{number}`. Every mutation takes a `request_id` (a
+UUID): a repeat with the same content returns the first answer, one with other content is refused with
+`REQUEST_ID_REUSED`. Pages follow `page_size` and `page_token`. Times are UTC.
 
-Errors are `google.rpc.Status` with `ErrorInfo` (domain `idv`, the reasons below), `BadRequest` for fields and `RetryInfo` where a retry helps. Branch on
-the reason, never on the message.
+Errors are `google.rpc.Status` with `ErrorInfo` (domain `idv`, the reasons below), `BadRequest` for fields
+and `RetryInfo` where a retry helps. Branch on the reason, never on the message.
 """
 
 CONFIGURATION_HEAD: Final = """# Configuration
 
-Made by `make docs` from the settings classes. Each service reads a TOML or YAML file (`idv serve SERVICE --config FILE`) and then the environment,
-which wins: `IDV_<SERVICE>_` and the setting's name in capitals, parts joined by two underscores, such as `IDV_STORAGE_OBJECTS__ENDPOINT`. Everything is
-checked at start, and every fault is named at once with its remedy; `idv serve SERVICE --config FILE --check` only checks.
+Made by `make docs` from the settings classes. Each service reads a TOML or YAML file (`idv serve SERVICE
+--config FILE`) and then the environment, which wins: `IDV_<SERVICE>_` and the setting's name in capitals,
+parts joined by two underscores, such as `IDV_STORAGE_OBJECTS__ENDPOINT`. Everything is checked at start,
+and every fault is named at once with its remedy; `idv serve SERVICE --config FILE --check` only checks.
 """
 
 
 def _sentence(element: Any) -> str:
     """An element's comment is in its .proto, which the generated code leaves out: read it from there."""
-    lines = (ROOT / "protos" / (element.containing_service if isinstance(element, MethodDescriptor) else element).file.name).read_text().splitlines()
+    lines = (
+        (
+            ROOT
+            / "protos"
+            / (element.containing_service if isinstance(element, MethodDescriptor) else element).file.name
+        )
+        .read_text()
+        .splitlines()
+    )
     marker = f"{'rpc' if isinstance(element, MethodDescriptor) else 'service'} {element.name}"
-    at = next(number for number, line in enumerate(lines) if line.strip().startswith((f"{marker}(", f"{marker} ")))
+    at = next(
+        number for number, line in enumerate(lines) if line.strip().startswith((f"{marker}(", f"{marker} "))
+    )
     comment: list[str] = []
     while lines[at - 1].strip().startswith("//"):
         at -= 1
@@ -80,9 +92,12 @@ def _callers(method: MethodDescriptor) -> str:
 
 
 def _methods(service: ServiceDescriptor) -> Iterator[str]:
-    yield f"\n### `{service.full_name}`\n\n{_sentence(service)}\n\n| method | who may call | what it does |\n|---|---|---|\n"
+    yield f"\n### `{service.full_name}`\n\n{_sentence(service)}\n\n| method | who may call | what it does "
+    "|\n|---|---|---|\n"
     for method in service.methods:
-        kind = {(True, False): " ⇡", (False, True): " ⇣"}.get((method.client_streaming, method.server_streaming), "")
+        kind = {(True, False): " ⇡", (False, True): " ⇣"}.get(
+            (method.client_streaming, method.server_streaming), ""
+        )
         yield f"| `{method.name}`{kind} | {_callers(method)} | {_sentence(method)} |\n"
 
 
@@ -111,7 +126,9 @@ def contracts() -> str:
 
 def _settings(fields: Mapping[str, FieldInfo], prefix: str, path: str = "", given: str = "") -> Iterator[str]:
     for name, field in fields.items():
-        inner = next((part for part in (field.annotation, *get_args(field.annotation)) if _is_part(part)), None)
+        inner = next(
+            (part for part in (field.annotation, *get_args(field.annotation)) if _is_part(part)), None
+        )
         if inner is not None:
             optional = f" with `{path}{name}`" if field.default is None else ""
             yield from _settings(inner.model_fields, prefix, f"{path}{name}.", optional)
@@ -143,7 +160,11 @@ def configuration() -> str:
         module = import_module(f"services.{service}.settings")
         settings: type[ServiceSettings] = getattr(module, f"{service.capitalize()}Settings")
         fields = settings.model_fields
-        own = {name: field for name, field in fields.items() if name not in shared or _differs(field, shared[name])}
+        own = {
+            name: field
+            for name, field in fields.items()
+            if name not in shared or _differs(field, shared[name])
+        }
         parts.append(table.format(service))
         parts += _settings(own, str(settings.model_config.get("env_prefix")))
     return "".join(parts)
@@ -158,7 +179,11 @@ PAGES: Final = {"contracts.md": contracts, "configuration.md": configuration}
 
 def main() -> None:
     """Writes every page; with `--check` only says which are not as they should be, and exits with 1."""
-    stale = [name for name, page in PAGES.items() if not (HERE / name).exists() or (HERE / name).read_text() != page()]
+    stale = [
+        name
+        for name, page in PAGES.items()
+        if not (HERE / name).exists() or (HERE / name).read_text() != page()
+    ]
     if "--check" in sys.argv:
         if stale:
             sys.exit(f"not what the code says: docs/{', docs/'.join(stale)}; run 'make docs' and commit")

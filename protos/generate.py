@@ -1,7 +1,8 @@
 """Generates the Python stubs beside their .proto files; run by `make protos`.
 
-The import path of a generated module is its directory, so nothing is rewritten. The rules of protovalidate come from the
-installed package, whose wheel carries them only as a descriptor: a descriptor set is made from that.
+The import path of a generated module is its directory, so nothing is rewritten. The rules of protovalidate
+come from the installed package, whose wheel carries them only as a descriptor: a descriptor set is made
+from that.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def validate_descriptor(target: Path) -> None:
 
 
 def main() -> None:
-    """Generates every stub, or with `--descriptors FILE` only the descriptor set that the contract checks read."""
+    """Generates every stub, or with `--descriptors FILE` only the descriptor set that the contract checks
+    read.
+    """
     protos = sorted(str(path.relative_to(HERE)) for path in (HERE / "idv").rglob("*.proto"))
     outputs = ("--python_out=.", "--mypy_out=.")
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +53,13 @@ def main() -> None:
         imports = (f"--descriptor_set_in={validate}", f"-I{HERE}", f"-I{WELL_KNOWN}", f"-I{SITE}")
         if sys.argv[1:2] == ["--descriptors"]:
             target = Path(sys.argv[2]).resolve()
-            protoc(*imports, "--include_imports", "--include_source_info", f"--descriptor_set_out={target}", *protos)
+            protoc(
+                *imports,
+                "--include_imports",
+                "--include_source_info",
+                f"--descriptor_set_out={target}",
+                *protos,
+            )
         else:
             protoc(f"--descriptor_set_in={validate}", *outputs, "buf/validate/validate.proto")
             protoc(*imports, *outputs, "--grpc_python_out=.", "--mypy_grpc_out=.", *protos)

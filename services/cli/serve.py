@@ -11,6 +11,7 @@ import typer
 from idv.errors import FieldViolation, IdvError, Reason
 
 from services.cli.command import Json, command, group
+from services.cli.failure import unavailable
 from services.cli.output import Output
 from services.runtime.settings import ServiceSettings, SettingsError, load_settings
 
@@ -55,7 +56,14 @@ def serve(
         return
     import uvloop
 
-    uvloop.run(import_module(f"services.{service.value}.main").main(settings))
+    try:
+        uvloop.run(import_module(f"services.{service.value}.main").main(settings))
+    except Exception as error:
+        if not type(error).__module__.startswith("services."):
+            raise  # nobody foresaw it: its trace is what helps
+        raise unavailable(
+            f"{service.value} cannot start: {error}", "correct this and start it again"
+        ) from error
 
 
 def load(service: Service, config: Path | None) -> ServiceSettings:

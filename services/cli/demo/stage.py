@@ -121,10 +121,11 @@ async def play(stage: Stage, chapters: tuple[Chapter, ...]) -> None:
 async def _attempt(step: Step, stage: Stage) -> tuple[bool, str]:
     try:
         return True, await step.act(stage)
+    except NotAsPromisedError as error:
+        return False, str(error)
     except Exception as error:
-        return False, f"{type(error).__name__}: {error}" if not isinstance(
-            error, NotAsPromisedError
-        ) else str(error)
+        # Whatever else goes wrong: the promise was not shown, and the run says so and goes on.
+        return False, f"{type(error).__name__}: {error}"
 
 
 def promised(condition: bool, otherwise: str) -> None:

@@ -12,48 +12,32 @@ from services.runtime.database import Database
 from services.runtime.jobs import PeriodicJob
 from services.storage.assembly import Storage, Surroundings, assemble
 from services.storage.authority import LocalSlots
-from services.storage.disk import copying_file_system
-from services.storage.epochs import SLOTS_A_DAY
+from services.storage.custody import open_slots
 from services.storage.objects import Objects
 from services.storage.settings import StorageSettings
-from services.storage.slots import SlotFile, SlotFileError
 
 _DESCRIPTOR = storage_pb2.DESCRIPTOR.services_by_name["StorageService"]
 
 
 async def main(settings: StorageSettings) -> None:
-    """Serves until SIGTERM. Raises SlotFileError, UnsafeDatabaseError or IdvError when it cannot start."""
+    """Serves until SIGTERM. Raises UnsafeDatabaseError or IdvError when it cannot start."""
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(Runtime.start(settings, service="storage"))
-        authority = LocalSlots(_slot_file(settings, runtime))
+        production = settings.environment == "production"
+        slots = await open_slots(settings.keys, runtime.database, runtime.log, production=production)
+        stack.callback(slots.close)
         owner = Database.open_owner(settings.database)
         stack.push_async_callback(owner.close)
         objects = await stack.enter_async_context(Objects(settings.objects))
-        storage = assemble(_surroundings(settings, runtime, owner, objects, authority), settings.limits)
+        storage = assemble(
+            _surroundings(settings, runtime, owner, objects, LocalSlots(slots)), settings.limits
+        )
         await storage.days.prepare()
         await stack.enter_async_context(storage.writer)
         runtime.add(storage_pb2_grpc.add_StorageServiceServicer_to_server, storage.servicer, _DESCRIPTOR)
         for job in _jobs(storage, settings):
             runtime.every(job)
         await runtime.serve()
-
-
-def _slot_file(settings: StorageSettings, runtime: Runtime) -> SlotFile:
-    """Opens the slot file, made if absent, where destroyed keys are really overwritten."""
-    file = settings.keys.file
-    SlotFile.create(file, settings.keys.slots)
-    copying = copying_file_system(file)
-    if copying and settings.environment == "production":
-        raise SlotFileError(
-            f"{file} lies on {copying}, which keeps what is overwritten: move it to a local disk"
-        )
-    if copying:
-        runtime.log.warning("destroyed keys may survive below the file system", state=copying)
-    slots = SlotFile(file)
-    free = slots.free()
-    if free < SLOTS_A_DAY:
-        runtime.log.warning("key slots run out", count=free, remedy="give the key file more slots")
-    return slots
 
 
 def _surroundings(

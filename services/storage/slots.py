@@ -144,6 +144,11 @@ class SlotFile:
             os.fsync(self._file)
             return len(doomed)
 
+    def last_version(self) -> int:
+        """The last version that was given out."""
+        with self._locked(fcntl.LOCK_SH):
+            return self._header()[1]
+
     def free(self) -> int:
         """How many slots are free."""
         with self._locked(fcntl.LOCK_SH):

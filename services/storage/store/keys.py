@@ -56,6 +56,11 @@ async def find_sealed(connection: AsyncConnection, among: Collection[date]) -> d
     return {Epoch(row.day, row.slot): (row.version, row.sealed) for row in rows}
 
 
+async def newest_version(connection: AsyncConnection) -> int:
+    """The greatest version that ever sealed a root key; 0 when none did."""
+    return int(await connection.scalar(select(func.coalesce(func.max(root_keys.c.version), 0))) or 0)
+
+
 async def add_root(connection: AsyncConnection, epoch: Epoch, version: int, sealed: bytes) -> None:
     """Adds the epoch's root key."""
     values = {"day": epoch.day, "slot": epoch.slot, "version": version, "sealed": sealed}

@@ -1,0 +1,61 @@
+"""The service does not start with a key slot file that is not the one its database was sealed with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+import structlog
+
+from services.local.databases import ServiceDatabase
+from services.local.objects import ObjectStore
+from services.storage.custody import open_slots
+from services.storage.settings import KeySettings
+from services.storage.slots import SlotFile
+from tests.storage_parts import Replica, Servers, reason
+
+
+@pytest_asyncio.fixture
+async def storage(
+    service_database: ServiceDatabase, objects: ObjectStore, tmp_path: Path
+) -> AsyncIterator[Replica]:
+    async with Servers(service_database, objects, tmp_path).replica() as replica:
+        yield replica
+
+
+async def start(storage: Replica, file: Path) -> SlotFile:
+    settings = KeySettings(file=file, slots=1024)
+    return await open_slots(settings, storage.around.database, structlog.get_logger(), production=False)
+
+
+async def test_a_database_without_keys_gets_a_new_file(storage: Replica, tmp_path: Path) -> None:
+    slots = await start(storage, tmp_path / "fresh" / "slots")
+    assert slots.free() == 1024
+    slots.close()
+
+
+async def test_the_right_file_is_opened_again(storage: Replica) -> None:
+    await storage.session()
+    slots = await start(storage, storage.servers.slot_file)
+    assert slots.last_version() == 2
+    slots.close()
+
+
+async def test_a_missing_file_is_not_replaced_by_an_empty_one(storage: Replica, tmp_path: Path) -> None:
+    await storage.session()
+    assert await reason(start(storage, tmp_path / "elsewhere")) == "WRONG_STATE"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_an_older_copy_and_a_damaged_file_are_refused(storage: Replica, tmp_path: Path) -> None:
+    await storage.session()
+    older, damaged = tmp_path / "older", tmp_path / "damaged"
+    shutil.copy(storage.servers.slot_file, older)
+    storage.advance(minutes=15)
+    await storage.session()
+    assert await reason(start(storage, older)) == "WRONG_STATE"
+    shutil.copy(storage.servers.slot_file, damaged)
+    damaged.write_bytes(b"x" + damaged.read_bytes()[1:])
+    assert await reason(start(storage, damaged)) == "WRONG_STATE"

@@ -58,15 +58,8 @@ and every fault is named at once with its remedy; `idv serve SERVICE --config FI
 
 def _sentence(element: Any) -> str:
     """An element's comment is in its .proto, which the generated code leaves out: read it from there."""
-    lines = (
-        (
-            ROOT
-            / "protos"
-            / (element.containing_service if isinstance(element, MethodDescriptor) else element).file.name
-        )
-        .read_text()
-        .splitlines()
-    )
+    home = element.containing_service if isinstance(element, MethodDescriptor) else element
+    lines = (ROOT / "protos" / home.file.name).read_text().splitlines()
     marker = f"{'rpc' if isinstance(element, MethodDescriptor) else 'service'} {element.name}"
     at = next(
         number for number, line in enumerate(lines) if line.strip().startswith((f"{marker}(", f"{marker} "))
@@ -92,8 +85,8 @@ def _callers(method: MethodDescriptor) -> str:
 
 
 def _methods(service: ServiceDescriptor) -> Iterator[str]:
-    yield f"\n### `{service.full_name}`\n\n{_sentence(service)}\n\n| method | who may call | what it does "
-    "|\n|---|---|---|\n"
+    yield f"\n### `{service.full_name}`\n\n{_sentence(service)}\n\n"
+    yield "| method | who may call | what it does |\n|---|---|---|\n"
     for method in service.methods:
         kind = {(True, False): " ⇡", (False, True): " ⇣"}.get(
             (method.client_streaming, method.server_streaming), ""
@@ -118,9 +111,9 @@ def contracts() -> str:
     statuses = import_module("grpc").StatusCode
     names = {status.value[0]: status.name for status in statuses}
     for value in errors_pb2.ErrorReason.DESCRIPTOR.values:
-        code = value.GetOptions().Extensions[errors_pb2.grpc_code]
+        number: int = value.GetOptions().Extensions[errors_pb2.grpc_code]
         if value.number:
-            parts.append(f"| `{value.name.removeprefix('ERROR_REASON_')}` | {names[code]} |\n")
+            parts.append(f"| `{value.name.removeprefix('ERROR_REASON_')}` | {names[number]} |\n")
     return "".join(parts)
 
 

@@ -48,3 +48,14 @@ def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, made as GitHub makes them."""
     headings = re.findall(r"^#+ +(.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def tables(page: Path) -> Iterator[list[str]]:
+    """Each table of a page, as its lines."""
+    for match in re.finditer(r"(?:^\|.*\n)+", prose(page) + "\n", re.MULTILINE):
+        yield match[0].splitlines()
+
+
+def width(row: str) -> int:
+    """How many cells a row has; a bar in code or after a backslash ends none."""
+    return re.sub(r"`[^`]*`|\\\|", "", row).count("|") - 1

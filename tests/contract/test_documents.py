@@ -62,6 +62,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in documents.anchors(target), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=_named)
+def test_every_table_has_a_head_and_rows_of_its_width(page: Path) -> None:
+    for table in documents.tables(page):
+        assert re.fullmatch(r"[|-]+", table[1]), table[0]
+        widths = {documents.width(row) for row in table}
+        assert len(widths) == 1, table[0]
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if documents.tests_named(page)], ids=_named)
 def test_every_test_that_is_named_exists(page: Path) -> None:
     for named in documents.tests_named(page):

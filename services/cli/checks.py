@@ -19,7 +19,7 @@ from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 
 from services.cli.client import CALL_SECONDS, NOBODY, Suite
 from services.cli.credentials import clock_of
-from services.cli.demo.probes import Probes
+from services.cli.demo.probes import Probes, bucket_of
 from services.cli.failure import NotAsPromisedError, usage
 from services.cli.log import newest, opened
 from services.cli.serve import Service, load
@@ -156,7 +156,7 @@ async def database(suite: Suite) -> AsyncIterator[Found]:
 
 async def objects(suite: Suite) -> AsyncIterator[Found]:
     """Whether the object store has the bucket of today."""
-    bucket = f"idv-{clock_of(suite.ready).now():%Y%m%d}"
+    bucket = bucket_of(clock_of(suite.ready).now().date())
     status = await Probes(suite.ready, _slot_file(suite)).object_status(bucket)
     good = status == 200
     yield Found(

@@ -15,6 +15,8 @@ from services.local.specimens import Specimen
 IDFV = "device.hardware.idfv"
 _LARGE = 1400
 """Width of a face in pixels: large enough for the object store."""
+_TELLING = ("exif", "xmp", "iptc", "javascript", "attachment")
+"""Of all that is planted, what a reader knows by name; the GPS position is in the first two."""
 _FACE = data_pb2.FaceImage(capture=data_pb2.FACE_CAPTURE_SELFIE)
 _CARD = data_pb2.IdentityDocument(kind=data_pb2.DOCUMENT_KIND_ID_CARD, side=data_pb2.DOCUMENT_SIDE_FRONT)
 _PASSPORT = data_pb2.IdentityDocument(kind=data_pb2.DOCUMENT_KIND_PASSPORT)
@@ -71,7 +73,9 @@ async def pictures(stage: Stage) -> str:
         name = f"{label} {kind}"
         stage.records[name], stage.stored_sha256[name] = answer.record, answer.stored_sha256
     counts = ", ".join(f"{len(what)} kinds from {kind.upper()}" for kind, what in removed.items())
-    return f"removed: {counts}; such as exif (GPS), xmp, comments, scripts"
+    known = set().union(*removed.values())
+    promised(set(_TELLING) <= known, f"only {', '.join(sorted(known))} was removed")
+    return f"removed: {counts}; such as {', '.join(_TELLING)}"
 
 
 def _uploads(stage: Stage) -> list[tuple[str, Specimen, data_pb2.FaceImage | data_pb2.IdentityDocument]]:

@@ -16,7 +16,7 @@ from idv.types.v1 import processing_pb2, receipt_pb2
 
 from services.cli.client import CALL_SECONDS, NOBODY
 from services.cli.demo.calls import read, refusal
-from services.cli.demo.probes import Backup, Slot
+from services.cli.demo.probes import Backup, Slot, bucket_of
 from services.cli.demo.stage import Chapter, Stage, Step, eventually, promised
 from services.cli.failure import NotAsPromisedError
 from services.cli.log import newest, opened, proven
@@ -85,7 +85,7 @@ async def bytes_gone(stage: Stage) -> str:
     day = _epoch(stage).day
     due = Epoch.of_day(day).due(_RETENTION)
     stage.stack.travel(to=due + _SECOND)
-    bucket, pattern = f"idv-{day:%Y%m%d}", f"%{day:%Y%m%d}%"
+    bucket, pattern = bucket_of(day), f"%{day:%Y%m%d}%"
     query = "SELECT relname FROM pg_class WHERE relnamespace = 'storage'::regnamespace AND relname LIKE $1"
 
     async def look() -> int | None:

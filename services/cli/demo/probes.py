@@ -7,6 +7,7 @@ import mmap
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,6 +19,7 @@ from botocore.exceptions import ClientError
 from idv.types.v1 import processing_pb2
 
 from services.local.addresses import with_login
+from services.local.objects import BUCKET_PREFIX, REGION
 from services.local.ready import Ready
 from services.runtime.resources import parse_record
 from services.storage import ids
@@ -80,6 +82,11 @@ class Slot(NamedTuple):
         return not any(self.content)
 
 
+def bucket_of(day: date) -> str:
+    """The bucket of a day's large bodies."""
+    return f"{BUCKET_PREFIX}{day:%Y%m%d}"
+
+
 class Probes:
     """Questions to the stores themselves, past every service."""
 
@@ -110,7 +117,7 @@ class Probes:
         """Bucket and name of every object of a session's records."""
         query = "SELECT day, object FROM storage.records WHERE session = $1 AND object IS NOT NULL"
         rows = await self.rows(query, UUID(session))
-        return [(f"idv-{row['day']:%Y%m%d}", row["object"]) for row in rows]
+        return [(bucket_of(row["day"]), row["object"]) for row in rows]
 
     async def object_status(self, bucket: str, name: str | None = None) -> int:
         """The HTTP status of HEAD on an object, or on a bucket."""
@@ -163,7 +170,7 @@ class Probes:
         async with get_session().create_client(
             "s3",
             endpoint_url=objects.endpoint,
-            region_name="us-east-1",
+            region_name=REGION,
             aws_access_key_id=objects.access_key,
             aws_secret_access_key=objects.secret_key,
             config=AioConfig(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),

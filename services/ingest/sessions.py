@@ -40,6 +40,7 @@ class Sessions:
         Raises ATTESTATION_MISSING, ATTESTATION_STALE, TIME_OUT_OF_RANGE, ITEM_NOT_ATTESTED,
         ITEM_NOT_IN_NOTICE, TERMS_UNKNOWN, and what storage refuses (REQUEST_ID_REUSED, OPTED_OUT, ERASED).
         """
+        request.DiscardUnknownFields()  # the attestation is kept as it came: nothing undisclosed may be in it
         terms = self._terms.in_force(received)
         shown = attestation.check(
             request.attestation if request.HasField("attestation") else None,

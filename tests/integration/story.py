@@ -49,12 +49,6 @@ class Story:
         """The session's UTC day."""
         return self.received.date()
 
-    @property
-    def key_due(self) -> datetime:
-        """When the key of the image's quarter-hour must be gone."""
-        midnight = datetime.combine(self.day, time.min, UTC)
-        return midnight + ((instant(self.image.receive_time) - midnight) // SLOT + 1) * SLOT + TERM
-
     async def refused(self, record: processing_pb2.Record) -> str:
         with pytest.raises(IdvError) as refused:
             await self.verification.read(record.name)
@@ -94,6 +88,13 @@ class RootKey:
 def instant(timestamp: Timestamp) -> datetime:
     moment: datetime = timestamp.ToDatetime(UTC)
     return moment
+
+
+def key_due(record: processing_pb2.Record) -> datetime:
+    """When the key of the quarter-hour in which a record came must be gone."""
+    received = instant(record.receive_time)
+    midnight = datetime.combine(received.date(), time.min, UTC)
+    return midnight + ((received - midnight) // SLOT + 1) * SLOT + TERM
 
 
 async def newest_root_key(story: Story) -> RootKey:

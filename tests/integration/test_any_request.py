@@ -7,7 +7,10 @@ import uuid
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from idv.errors import IdvError
+from idv.ingest.v1.ingest_pb2 import CreateSessionRequest
+from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from idv.types.v1 import data_pb2
+from idv.types.v1.processing_pb2 import Attestation
 
 from services.local.specimens import Specimen, card, jpeg, pdf, png, webp
 from tests.any_message import any_message, valid_message
@@ -106,3 +109,22 @@ async def test_any_token_and_request_id_are_answered_with_a_reason(
         assert error.reason_name in {"INVALID_ARGUMENT", "UNAUTHENTICATED"}  # noqa: PT017 - see above
     else:
         raise AssertionError("no such token was ever issued")
+
+
+async def test_what_an_attestation_says_beyond_the_contract_is_dropped_and_not_kept(
+    verification: Verification,
+) -> None:
+    """Sealed or not, it is nothing that the notice lists: to the service both requests are the same."""
+    ingest = verification.callers.stub(IngestServiceStub, "ingest", verification.callers.customer("acme"))
+    plain = verification.attestation(EVERYTHING)
+    newer = Attestation.FromString(plain.SerializeToString() + b"\xfa\x3f\x0f352099001761481")
+    request = CreateSessionRequest(
+        parent="customers/acme",
+        request_id=str(uuid.uuid4()),
+        subject="newer-client",
+        attestation=newer,
+        items=EVERYTHING,
+    )
+    first = await ingest.CreateSession(request)
+    request.attestation.CopyFrom(plain)
+    assert (await ingest.CreateSession(request)).session.name == first.session.name

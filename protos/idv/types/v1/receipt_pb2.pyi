@@ -177,7 +177,7 @@ class Receipt(_message.Message):
     """Index of its leaf."""
     @_builtins.property
     def final_time(self) -> _timestamp_pb2.Timestamp:
-        """The instant from which no copy that the suite controls can be opened, backups of the key store included."""
+        """The instant from which no copy of the data that the suite controls can be opened, as far as the key authority can claim."""
 
     def __init__(
         self,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from joserfc import jwt
-from joserfc.jwk import OKPKey
+from joserfc.jwk import OctKey, OKPKey
 
 
 def parts_of(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -37,6 +38,21 @@ def expired(token: str, key: OKPKey) -> str:
     """The token as its issuer would have signed it an hour and a half ago, for an hour."""
     now = int(time.time())
     return resigned(token, key, iat=now - 5400, nbf=now - 5400, exp=now - 1800)
+
+
+def confused(token: str, public_keys: Path) -> str:
+    """The token signed by HMAC, with what everybody may know of the key as the shared secret."""
+    header, claims = parts_of(token)
+    secret = OctKey.import_key(public_keys.read_bytes())
+    return jwt.encode(header | {"alg": "HS256"}, claims, secret, algorithms=["HS256"])
+
+
+def self_certified(token: str) -> str:
+    """The token signed by a stranger's key, which it brings along in its own header."""
+    header, claims = parts_of(token)
+    key = OKPKey.generate_key("Ed25519")
+    brought = header | {"jwk": key.as_dict(private=False)}
+    return jwt.encode(brought, claims, key, algorithms=[header["alg"]])
 
 
 def unsigned(token: str) -> str:

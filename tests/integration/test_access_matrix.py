@@ -144,6 +144,16 @@ BEARERS = [
         always("UNAUTHENTICATED"),
     ),
     Attempt(
+        "a token signed with the public key as a secret",
+        lambda world: Caller(token=forgery.confused(world.customer_token, world.customer_key.public)),
+        always("UNAUTHENTICATED"),
+    ),
+    Attempt(
+        "a token that brings its own key",
+        lambda world: Caller(token=forgery.self_certified(world.customer_token)),
+        always("UNAUTHENTICATED"),
+    ),
+    Attempt(
         "a token with another subject",
         lambda world: Caller(token=forgery.tampered(world.stack.token("globex"), sub="customers/acme")),
         always("UNAUTHENTICATED"),

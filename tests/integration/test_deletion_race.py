@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 from idv.errors import IdvError
 from idv.retention.v1 import deletions_pb2
@@ -122,3 +123,16 @@ async def test_a_session_of_a_deleted_subject_takes_nothing_more(verification: V
     await race.upload(opened, 0)
     await race.upload(opened, 1)
     assert race.refused == ["ERASED", "ERASED"]
+
+
+async def test_a_repeated_deletion_leaves_what_came_after_it(verification: Verification) -> None:
+    """A client's late retry must not cost the end user who came back."""
+    subject, request_id = "returning-subject", str(uuid.uuid4())
+    items = data_pb2.ItemSet(device_hardware=data_pb2.DeviceHardware(model="One"))
+    await verification.submit(await verification.open(CUSTOMER, subject), items)
+    target = deletions_pb2.DeletionTarget(subject=subject)
+    first = await verification.delete(CUSTOMER, target, request_id=request_id)
+    later = await verification.submit(await verification.open(CUSTOMER, subject), items)
+    again = await verification.delete(CUSTOMER, target, request_id=request_id)
+    assert (again.name, again.record_count) == (first.name, 1)
+    assert await verification.read(later[0].name)

@@ -148,3 +148,16 @@ async def test_a_repeat_after_the_kill_returns_the_same_record(
     )
     assert [record.name for record in after] == [record.name for record in before]
     assert len(await verification.records("acme", session=opened.name)) == 1
+
+
+async def test_collection_goes_on_while_notice_and_retention_are_away(
+    stack: LocalStack, verification: Verification
+) -> None:
+    """Ingest knows the terms in force; what it needs to ask for is only what might have changed."""
+    opened = await verification.open("acme", "undisturbed")
+    items = data_pb2.ItemSet(host_application=data_pb2.HostApplication(name="wallet"))
+    for away in ("notice", "retention"):
+        await stack.kill(away, restart=False)
+        record = (await verification.submit(opened, items))[0]
+        assert await verification.read(record.name) == items.host_application.SerializeToString()
+        await stack.restart(away)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.runtime import setting_checks as checks
 from services.runtime.settings import DatabaseSettings, ServiceSettings, SessionTokenTrust
 
 
@@ -80,3 +81,13 @@ class StorageSettings(ServiceSettings):
     limits: StorageLimits = StorageLimits()
     expiry_seconds: Annotated[float, Field(gt=0)] = 10.0
     """Seconds between two looks for what is due."""
+
+    @field_validator("database")
+    @classmethod
+    def _with_the_owner(cls, value: DatabaseSettings) -> DatabaseSettings:
+        if value.owner_dsn is None:
+            raise checks.fault(
+                "owner_dsn is missing: the days' partitions are made and dropped on the owner's login",
+                "set IDV_STORAGE_DATABASE__OWNER_DSN",
+            )
+        return value

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 
@@ -24,9 +24,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def bare_pair(stack: LocalStack) -> AsyncIterator[grpc.aio.Channel]:
-    """Two bare processes, one behind the other, under the stack's certificates; yields a channel to the
-    first.
+async def bare_pair(stack: LocalStack, connections: int = 1) -> AsyncIterator[list[grpc.aio.Channel]]:
+    """Two bare processes, one behind the other; yields that many connections to the first.
+
+    They use the certificates of the stack.
     """
     certificate = stack.certificate("service:ingest")
     front, back = free_port(), free_port()
@@ -40,8 +41,14 @@ async def bare_pair(stack: LocalStack) -> AsyncIterator[grpc.aio.Channel]:
             certificate.private_key.read_bytes(),
             certificate.certificate.read_bytes(),
         )
-        async with grpc.aio.secure_channel(f"127.0.0.1:{front}", credentials, options=OPTIONS) as channel:
-            yield channel
+        async with AsyncExitStack() as held:
+            local = (("grpc.use_local_subchannel_pool", 1),)  # else equal channels share one connection
+            yield [
+                await held.enter_async_context(
+                    grpc.aio.secure_channel(f"127.0.0.1:{front}", credentials, options=(*OPTIONS, *local))
+                )
+                for _ in range(connections)
+            ]
     finally:
         for process in processes:
             process.kill()

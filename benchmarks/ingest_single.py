@@ -56,8 +56,13 @@ def request(session: OpenSession) -> ingest_pb2.SubmitItemsRequest:
 
 async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None]) -> Result:
     """Runs both in turn, 32 calls in flight each."""
-    async with bare_pair(stack) as bare, stack.channel("ingest", token=stack.token("acme")) as ingest:
-        echo: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = bare.unary_unary(UNARY)
+    async with (
+        bare_pair(stack, SESSIONS) as bare,
+        stack.channel("ingest", token=stack.token("acme")) as ingest,
+    ):
+        echoes: list[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = [
+            channel.unary_unary(UNARY) for channel in bare
+        ]
         body = request(OpenSession("", "")).SerializeToString()
         sessions = [await open_session(stack, ingest) for _ in range(SESSIONS)]
         channels = [stack.channel("ingest", token=session.token) for session in sessions]
@@ -72,7 +77,9 @@ async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None
             )
 
         async def limit() -> float:
-            return await rate(lambda _: _echo(echo, body), calls=CALLS, in_flight=IN_FLIGHT)
+            return await rate(
+                lambda number: _echo(echoes[number % SESSIONS], body), calls=CALLS, in_flight=IN_FLIGHT
+            )
 
         try:
             seen = await interleave(rounds, ours, limit, progress=progress)
@@ -91,7 +98,8 @@ async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None
         highest=max(ratios),
         rounds=len(seen),
         held=median(ratios) >= TARGET,
-        about=f"one record of {len(body)} bytes a call, {IN_FLIGHT} in flight, upload tokens checked, "
+        about=f"one record of {len(body)} bytes a call, {IN_FLIGHT} in flight over {SESSIONS} connections, "
+        "upload tokens checked, "
         "sealed, committed and "
         "acknowledged; beside an echo of as many bytes through two bare gRPC services over mutual TLS.",
     )

@@ -117,7 +117,7 @@ async def measure(stack: LocalStack, rounds: int, progress: Callable[[str], None
     cores = ThreadPoolExecutor(os.cpu_count())
     loop = asyncio.get_running_loop()
     async with (
-        bare_pair(stack) as bare,
+        bare_pair(stack) as [bare],
         bucket(stack) as store,
         stack.channel("ingest", token=stack.token("acme")) as ingest,
     ):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def stub_of(channel: channel.AioChannel) -> NoticeServiceAsyncStub:
     """A stub for asyncio on a channel."""
-    return cast("NoticeServiceAsyncStub", NoticeServiceStub(channel))
+    return NoticeServiceStub(channel)
 
 
 @dataclass

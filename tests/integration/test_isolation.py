@@ -96,6 +96,24 @@ async def test_another_customers_data_cannot_be_deleted(
     assert await verification.read(acme.record) == acme.body
 
 
+async def test_a_batch_takes_nothing_into_another_customers_session(
+    callers: Callers, verification: Verification, acme: Kept
+) -> None:
+    """Not even with the session's own token, which the other Customer must have stolen."""
+    ingest = callers.stub(IngestServiceStub, "ingest", callers.customer("globex"))
+    stolen = ingest_pb2.SubmitItemsRequest(
+        session=acme.opened.name,
+        session_token=acme.opened.token,
+        request_id=str(uuid.uuid4()),
+        items=data_pb2.ItemSet(log_data=data_pb2.LogData()),
+    )
+    request = ingest_pb2.BatchSubmitItemsRequest(parent="customers/globex", submissions=[stolen])
+    outcome = (await ingest.BatchSubmitItems(request)).outcomes[0]
+    assert IdvError.from_status(outcome.error).reason_name == "WRONG_TENANT"
+    listed = await verification.records("acme", session=acme.opened.name)
+    assert [record.name for record in listed] == [acme.record]
+
+
 async def test_deleting_a_subject_leaves_another_customers_subject_of_the_same_name(
     verification: Verification, acme: Kept
 ) -> None:

@@ -62,6 +62,12 @@ async def test_an_item_dropped_from_the_notice_is_refused_from_its_effect_on_eve
     before.FromDatetime(callers.stack.clock.now())
 
     draft = (await officer.CreateNotice(narrowed())).notice
+    public = callers.stub(NoticeServiceStub, "notice", NOBODY)
+    listed = (await public.ListNotices(notice_pb2.ListNoticesRequest())).notices
+    assert [notice.version for notice in listed] == [1], "a draft is nobody's business yet"
+    with pytest.raises(IdvError) as unknown:
+        await public.GetNotice(notice_pb2.GetNoticeRequest(name=draft.name))
+    assert unknown.value.reason_name == "NOT_FOUND"
     announced = await officer.AnnounceNotice(
         notice_pb2.AnnounceNoticeRequest(name=draft.name, request_id=str(uuid.uuid4()))
     )
@@ -78,7 +84,6 @@ async def test_an_item_dropped_from_the_notice_is_refused_from_its_effect_on_eve
     await verification.submit(opened, OTHER)
     assert await verification.read(kept.name), "what came in under version 1 keeps its term"
 
-    public = callers.stub(NoticeServiceStub, "notice", NOBODY)
     assert (await public.GetNotice(notice_pb2.GetNoticeRequest())).notice.version == 2
     then = await public.GetNotice(notice_pb2.GetNoticeRequest(as_of_time=before))
     assert then.notice.version == 1, "the past instant keeps its answer"

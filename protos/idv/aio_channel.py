@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from idv.errors import IdvError
+from idv.errors import IdvError, Reason
 
 Metadata = Sequence[tuple[str, str | bytes]]
 _UNSET: Any = object()
@@ -199,7 +199,14 @@ def _typed(source: _Source | None) -> Iterator[None]:
         if source is not None and source.failure is not None:
             raise source.failure from error
         raise IdvError.from_rpc(error) from error
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
         if source is not None and source.failure is not None:
             raise source.failure from None
-        raise
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled the caller: gRPC says so of a call whose connection was closed under it, as when a
+        # renewed certificate replaced it. A task that follows a feed must hear of it and live.
+        raise IdvError(
+            Reason.ERROR_REASON_UNAVAILABLE, "the connection was closed during the call", retry_after=0.1
+        ) from cancelled

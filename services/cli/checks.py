@@ -28,7 +28,7 @@ from services.runtime import migrations
 from services.storage.slots import SlotFile, SlotFileError
 
 _SKEW = timedelta(seconds=5)
-"""Clocks further apart stop scheduled destruction."""
+"""Terms end by the machine's clock: one further away than this from another deserves a look."""
 _ENDS_SOON = timedelta(days=14)
 _FEW_SLOTS = 512
 _SECONDS = 5.0
@@ -119,7 +119,7 @@ async def clocks(suite: Suite) -> AsyncIterator[Found]:
         await connection.close()
     skew = abs(theirs - datetime.now(UTC))
     good = skew <= _SKEW
-    remedy = "" if good else "synchronise both clocks: destruction waits until they agree within 5 s"
+    remedy = "" if good else "synchronise both clocks: terms end by this machine's"
     yield Found(
         "database", Health.GOOD if good else Health.BAD, f"{skew.total_seconds():.3f} s apart", remedy
     )

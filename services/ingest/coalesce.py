@@ -95,13 +95,17 @@ class Coalescer:
             # An empty context: the lane serves many calls, so none of them lends it deadline or trace.
             lane = loop.create_task(self._serve(), context=contextvars.Context())
             self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
         return pending
 
     async def _serve(self) -> None:
         """Sends what waits until nothing does."""
-        while batch := self._take():
-            await self._send(batch)
+        try:
+            while batch := self._take():
+                await self._send(batch)
+        finally:
+            # In the same step in which it found nothing: a write that comes later must find the lane gone.
+            if lane := asyncio.current_task():
+                self._lanes.discard(lane)
 
     def _take(self) -> list[_Pending]:
         batch: list[_Pending] = []

@@ -154,3 +154,15 @@ async def test_too_much_waiting_is_refused_and_room_comes_back() -> None:
 async def test_the_records_of_one_submission_come_in_order() -> None:
     records = await coalescer(Storage()).write([write(b"a"), write(b"b"), write(b"c")])
     assert [record.name for record in records] == ["a", "b", "c"]
+
+
+async def test_a_write_that_arrives_in_the_very_step_in_which_both_lanes_run_empty_is_sent() -> None:
+    storage = Storage()
+    subject = coalescer(storage)
+    under_way = await held(storage, subject)
+    storage.open.set()
+    # Its turn comes in the loop's pass in which the lanes end, behind them in line.
+    late = asyncio.create_task(subject.write([write(b"late")]))
+    await asyncio.gather(*under_way)
+    records = await asyncio.wait_for(late, 5)
+    assert [record.name for record in records] == ["late"]

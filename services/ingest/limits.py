@@ -27,6 +27,8 @@ class RateLimit:
         since, left = self._buckets.get(customer, (now, self._burst))
         left = min(self._burst, left + max(0.0, (now - since).total_seconds()) * self._rate)
         wanted = min(units, self._burst)
+        # Noted also when refused: who was refused after a clock went back waits from then on, and no longer.
+        self._buckets[customer] = (now, left)
         if left < wanted:
             raise IdvError(
                 Reason.ERROR_REASON_OVERLOADED,

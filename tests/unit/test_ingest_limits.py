@@ -35,6 +35,18 @@ def test_the_bucket_does_not_overflow_and_a_clock_that_goes_back_gives_nothing()
         limit.take("acme", clock.now())
 
 
+def test_a_clock_that_was_set_back_keeps_nobody_out_for_longer_than_the_rate_says() -> None:
+    clock = StillClock()
+    limit = RateLimit(rate=10, what="calls")
+    clock.move(31 * 86_400)
+    limit.take("acme", clock.now(), 20)
+    clock.move(-31 * 86_400)
+    with pytest.raises(IdvError) as caught:
+        limit.take("acme", clock.now())
+    clock.move(caught.value.retry_after or 0)
+    limit.take("acme", clock.now())
+
+
 def test_one_upload_larger_than_a_burst_passes_when_the_bucket_is_full() -> None:
     limit = RateLimit(rate=10, what="bytes")
     limit.take("acme", NOON, 1000)

@@ -95,7 +95,8 @@ class LiveTerms:
                     pause = _FIRST_PAUSE
             except IdvError as error:
                 self._log.warning("the stream of terms broke", reason=error.reason_name)
-            if self._lost is None:
-                self._lost = self._monotonic()
+            finally:  # whatever ended it: terms that nobody follows must become stale
+                if self._lost is None:
+                    self._lost = self._monotonic()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -124,3 +124,22 @@ async def test_the_last_terms_count_for_a_while_after_the_stream_broke_then_no_m
         notice.messages.put_nowait(told(2))
         await until("the new version counts", lambda: terms.version(2))
         assert terms.in_force(NOON).version == 2
+
+
+class BrokenNotice(Notice):
+    """A notice service whose stream ends in an error that nobody foresaw."""
+
+    async def WatchTerms(self, request: Any, timeout: float | None) -> AsyncIterator[Any]:
+        async for message in super().WatchTerms(request, timeout):
+            yield message
+            raise LookupError("a fault of this process")
+
+
+async def test_terms_that_nobody_follows_any_more_end_as_those_of_a_broken_stream() -> None:
+    notice, elapsed = BrokenNotice(), Elapsed()
+    async with live(notice, elapsed) as terms:
+        notice.messages.put_nowait(told(1))
+        assert await terms.first(5)
+        await asyncio.sleep(0)
+        elapsed.seconds = 31
+        refused(terms)

@@ -96,7 +96,10 @@ class Submissions:
             path = f"{field}.{descriptor.name}"
             category = self._admit(message, path, grant, terms)
             self._check_times(message, path, received)
-            header = record_header(grant, terms, request.request_id, category, receive_time, ITEMS_MEDIA_TYPE)
+            header = record_header(
+                *(grant, terms, self._terms.kept_days(grant.notice_version, terms), request.request_id),
+                *(category, receive_time, ITEMS_MEDIA_TYPE),
+            )
             writes.append(
                 storage_pb2.RecordWrite(header=header, body=message.SerializeToString(deterministic=True))
             )
@@ -127,6 +130,7 @@ class Submissions:
 def record_header(
     grant: Grant,
     terms: Terms,
+    retention_days: int,
     request_id: str,
     category: str,
     receive_time: Timestamp,
@@ -146,7 +150,7 @@ def record_header(
         receive_time=receive_time,
         media_type=media_type,
         notice_version=terms.version,
-        retention_days=terms.retention_days,
+        retention_days=retention_days,
         description=description,
     )
 

@@ -112,6 +112,7 @@ class Uploads:
         return record_header(
             grant,
             terms,
+            self._terms.kept_days(grant.notice_version, terms),
             header.request_id,
             category,
             timestamp(received),

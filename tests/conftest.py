@@ -14,6 +14,14 @@ from services.local.objects import ObjectStore
 from services.local.postgres import Postgres
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives each run a folder of its own for `tmp_path`, removed at its end: runs may overlap."""
+    if config.option.basetemp is None:
+        folder = tempfile.TemporaryDirectory(prefix="idv-tests-", ignore_cleanup_errors=True)
+        config.option.basetemp = str(Path(folder.name) / "tmp")
+        config.add_cleanup(folder.cleanup)
+
+
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """Where the servers of this run keep their data; removed at its end."""

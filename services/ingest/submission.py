@@ -97,7 +97,7 @@ class Submissions:
             category = self._admit(message, path, grant, terms)
             self._check_times(message, path, received)
             header = record_header(
-                *(grant, terms, self._terms.kept_days(grant.notice_version, terms), request.request_id),
+                *(grant, terms, kept_days(self._terms, grant, terms), request.request_id),
                 *(category, receive_time, ITEMS_MEDIA_TYPE),
             )
             writes.append(
@@ -125,6 +125,15 @@ class Submissions:
                     field=f"{path}.{place}",
                     remedy="correct the device's clock, or leave the time out",
                 )
+
+
+def kept_days(known: LiveTerms, grant: Grant, now: Terms) -> int:
+    """Days for which data of a session is kept: as the version says under which the session began.
+
+    Another retention begins at 00:00 UTC, and the day of a session has one term: a session that is open then
+    goes on under its own.
+    """
+    return (known.version(grant.notice_version) or now).retention_days
 
 
 def record_header(

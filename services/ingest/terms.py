@@ -80,14 +80,6 @@ class LiveTerms:
         """The terms of a version that is or was in force; None when it is not known."""
         return self._history.version(number) if self._history else None
 
-    def kept_days(self, began: int, now: Terms) -> int:
-        """Days for which data of a session is kept: as the version says under which the session began.
-
-        Another retention begins at 00:00 UTC, and the day of a session has one term: a session that is open
-        then goes on under its own.
-        """
-        return (self.version(began) or now).retention_days
-
     def shown(self, moment: datetime) -> Terms | None:
         """The version in force at a past instant; None when there was none, or none is known."""
         return self._history.at(moment) if self._history else None

@@ -17,7 +17,7 @@ from services.ingest.contract import timestamp
 from services.ingest.inspection import Inspector
 from services.ingest.limits import BodyMemory, RateLimit
 from services.ingest.media import check
-from services.ingest.submission import record_header
+from services.ingest.submission import kept_days, record_header
 from services.ingest.terms import LiveTerms
 from services.ingest.tokens import Grant, Grants
 from services.runtime.identity import Caller
@@ -112,7 +112,7 @@ class Uploads:
         return record_header(
             grant,
             terms,
-            self._terms.kept_days(grant.notice_version, terms),
+            kept_days(self._terms, grant, terms),
             header.request_id,
             category,
             timestamp(received),

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from idv.retention.v1 import rights_pb2 as _rights_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -120,6 +121,8 @@ class _MessageKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageKi
     """An end user's request, relayed."""
     MESSAGE_KIND_DELETION_DONE: _MessageKind.ValueType  # 2
     """A deletion came to its end."""
+    MESSAGE_KIND_END_USER_REQUEST_REMINDER: _MessageKind.ValueType  # 3
+    """The answer to a relayed request is due soon."""
 
 class MessageKind(_MessageKind, metaclass=_MessageKindEnumTypeWrapper):
     """What a message is about."""
@@ -130,6 +133,8 @@ MESSAGE_KIND_END_USER_REQUEST: MessageKind.ValueType  # 1
 """An end user's request, relayed."""
 MESSAGE_KIND_DELETION_DONE: MessageKind.ValueType  # 2
 """A deletion came to its end."""
+MESSAGE_KIND_END_USER_REQUEST_REMINDER: MessageKind.ValueType  # 3
+"""The answer to a relayed request is due soon."""
 Global___MessageKind: _TypeAlias = MessageKind  # noqa: Y015
 
 @_typing.final
@@ -150,11 +155,11 @@ class Customer(_message.Message):
     name: _builtins.str
     """`customers/{customer}`."""
     display_name: _builtins.str
-    """Its name for people."""
+    """Its name for people, of one line."""
     email: _builtins.str
-    """Where notices and relays are sent."""
+    """Where notices and relays are sent. The domain may be internationalised, what stands before the @ is ASCII."""
     language: _builtins.str
-    """Language of what is sent, as a BCP 47 tag."""
+    """Language of what is sent, as a BCP 47 tag; English where it is empty or not shipped."""
     region: _builtins.str
     """Region."""
     time_zone: _builtins.str
@@ -162,7 +167,7 @@ class Customer(_message.Message):
     state: Global___CustomerState.ValueType
     """State."""
     webhook_uri: _builtins.str
-    """Where completions are posted."""
+    """Where completions are posted, by https. This release posts none."""
     @_builtins.property
     def optional_items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional items that its sessions may ask for; empty: any that the notice lists."""
@@ -239,6 +244,56 @@ class CreateCustomerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateCustomerResponse: _TypeAlias = CreateCustomerResponse  # noqa: Y015
+
+@_typing.final
+class ImportCustomersRequest(_message.Message):
+    """Asks for registrations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMERS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """UUID chosen by the caller."""
+    @_builtins.property
+    def customers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Customer]:
+        """The Customers."""
+
+    def __init__(
+        self,
+        *,
+        customers: _abc.Iterable[Global___Customer] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customers", b"customers", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportCustomersRequest: _TypeAlias = ImportCustomersRequest  # noqa: Y015
+
+@_typing.final
+class ImportCustomersResponse(_message.Message):
+    """The Customers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_COUNT_FIELD_NUMBER: _builtins.int
+    customer_count: _builtins.int
+    """How many were registered."""
+    def __init__(
+        self,
+        *,
+        customer_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_count", b"customer_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportCustomersResponse: _TypeAlias = ImportCustomersResponse  # noqa: Y015
 
 @_typing.final
 class GetCustomerRequest(_message.Message):
@@ -624,6 +679,7 @@ class SendMessageRequest(_message.Message):
     CASE_NUMBER_FIELD_NUMBER: _builtins.int
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_KIND_FIELD_NUMBER: _builtins.int
     customer: _builtins.str
     """`customers/{customer}`."""
     request_id: _builtins.str
@@ -632,6 +688,8 @@ class SendMessageRequest(_message.Message):
     """What it is about."""
     case_number: _builtins.str
     """The number to quote."""
+    request_kind: _rights_pb2.RequestKind.ValueType
+    """What the end user asked for, where an end user's request is relayed."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When the matter was received."""
@@ -649,10 +707,11 @@ class SendMessageRequest(_message.Message):
         case_number: _builtins.str = ...,
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
+        request_kind: _rights_pb2.RequestKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_number", b"case_number", "customer", b"customer", "due_time", b"due_time", "kind", b"kind", "receive_time", b"receive_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_number", b"case_number", "customer", b"customer", "due_time", b"due_time", "kind", b"kind", "receive_time", b"receive_time", "request_id", b"request_id", "request_kind", b"request_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -660,7 +719,7 @@ Global___SendMessageRequest: _TypeAlias = SendMessageRequest  # noqa: Y015
 
 @_typing.final
 class SendMessageResponse(_message.Message):
-    """The message was accepted for sending."""
+    """The message is kept until its delivery has a final state. A repeat of the request tells the state by then."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -40,6 +40,11 @@ class CustomerServiceStub:
                 request_serializer=idv_dot_notice_dot_v1_dot_customers__pb2.CreateCustomerRequest.SerializeToString,
                 response_deserializer=idv_dot_notice_dot_v1_dot_customers__pb2.CreateCustomerResponse.FromString,
                 _registered_method=True)
+        self.ImportCustomers = channel.unary_unary(
+                '/idv.notice.v1.CustomerService/ImportCustomers',
+                request_serializer=idv_dot_notice_dot_v1_dot_customers__pb2.ImportCustomersRequest.SerializeToString,
+                response_deserializer=idv_dot_notice_dot_v1_dot_customers__pb2.ImportCustomersResponse.FromString,
+                _registered_method=True)
         self.GetCustomer = channel.unary_unary(
                 '/idv.notice.v1.CustomerService/GetCustomer',
                 request_serializer=idv_dot_notice_dot_v1_dot_customers__pb2.GetCustomerRequest.SerializeToString,
@@ -83,6 +88,13 @@ class CustomerServiceServicer:
 
     def CreateCustomer(self, request, context):
         """Registers a Customer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportCustomers(self, request, context):
+        """Registers several Customers: all of them, or with any fault none. The violations name each fault by its place.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +156,11 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     servicer.CreateCustomer,
                     request_deserializer=idv_dot_notice_dot_v1_dot_customers__pb2.CreateCustomerRequest.FromString,
                     response_serializer=idv_dot_notice_dot_v1_dot_customers__pb2.CreateCustomerResponse.SerializeToString,
+            ),
+            'ImportCustomers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportCustomers,
+                    request_deserializer=idv_dot_notice_dot_v1_dot_customers__pb2.ImportCustomersRequest.FromString,
+                    response_serializer=idv_dot_notice_dot_v1_dot_customers__pb2.ImportCustomersResponse.SerializeToString,
             ),
             'GetCustomer': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCustomer,
@@ -209,6 +226,33 @@ class CustomerService:
             '/idv.notice.v1.CustomerService/CreateCustomer',
             idv_dot_notice_dot_v1_dot_customers__pb2.CreateCustomerRequest.SerializeToString,
             idv_dot_notice_dot_v1_dot_customers__pb2.CreateCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportCustomers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.notice.v1.CustomerService/ImportCustomers',
+            idv_dot_notice_dot_v1_dot_customers__pb2.ImportCustomersRequest.SerializeToString,
+            idv_dot_notice_dot_v1_dot_customers__pb2.ImportCustomersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class CustomerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CustomerServiceAsyncStub: ...
     CreateCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.CreateCustomerRequest, _customers_pb2.CreateCustomerResponse]
     """Registers a Customer."""
+    ImportCustomers: _grpc.UnaryUnaryMultiCallable[_customers_pb2.ImportCustomersRequest, _customers_pb2.ImportCustomersResponse]
+    """Registers several Customers: all of them, or with any fault none. The violations name each fault by its place."""
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.GetCustomerRequest, _customers_pb2.GetCustomerResponse]
     """Describes a Customer."""
     ListCustomers: _grpc.UnaryUnaryMultiCallable[_customers_pb2.ListCustomersRequest, _customers_pb2.ListCustomersResponse]
@@ -57,6 +59,8 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.CreateCustomerRequest, _customers_pb2.CreateCustomerResponse]  # type: ignore[assignment]
     """Registers a Customer."""
+    ImportCustomers: _aio.UnaryUnaryMultiCallable[_customers_pb2.ImportCustomersRequest, _customers_pb2.ImportCustomersResponse]  # type: ignore[assignment]
+    """Registers several Customers: all of them, or with any fault none. The violations name each fault by its place."""
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.GetCustomerRequest, _customers_pb2.GetCustomerResponse]  # type: ignore[assignment]
     """Describes a Customer."""
     ListCustomers: _aio.UnaryUnaryMultiCallable[_customers_pb2.ListCustomersRequest, _customers_pb2.ListCustomersResponse]  # type: ignore[assignment]
@@ -82,6 +86,14 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_customers_pb2.CreateCustomerResponse, _abc.Awaitable[_customers_pb2.CreateCustomerResponse]]:
         """Registers a Customer."""
+
+    @_abc_1.abstractmethod
+    def ImportCustomers(
+        self,
+        request: _customers_pb2.ImportCustomersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customers_pb2.ImportCustomersResponse, _abc.Awaitable[_customers_pb2.ImportCustomersResponse]]:
+        """Registers several Customers: all of them, or with any fault none. The violations name each fault by its place."""
 
     @_abc_1.abstractmethod
     def GetCustomer(

@@ -71,6 +71,7 @@ class DeletionTarget(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     RECEIVED_FIELD_NUMBER: _builtins.int
     EVERYTHING_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
     record: _builtins.str
     """One record, by name."""
     session: _builtins.str
@@ -78,12 +79,16 @@ class DeletionTarget(_message.Message):
     subject: _builtins.str
     """Everything of one subject, by the Customer's own reference. Not stored in the clear."""
     category: _builtins.str
-    """Every record of a category."""
+    """Every record of a category received before the deletion. Their sessions stay."""
     everything: _builtins.bool
-    """Everything of the Customer."""
+    """Everything of the Customer received before the deletion."""
     @_builtins.property
     def received(self) -> Global___TimeRange:
-        """Everything received within a range."""
+        """Every record received within a range, but before the deletion, and the sessions opened in it that hold no others."""
+
+    @_builtins.property
+    def targets(self) -> Global___DeletionTargets:
+        """Several records, sessions, subjects and categories, each with an outcome of its own, under one receipt."""
 
     def __init__(
         self,
@@ -94,16 +99,59 @@ class DeletionTarget(_message.Message):
         category: _builtins.str = ...,
         received: Global___TimeRange | None = ...,
         everything: _builtins.bool = ...,
+        targets: Global___DeletionTargets | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "everything", b"everything", "received", b"received", "record", b"record", "session", b"session", "subject", b"subject", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "everything", b"everything", "received", b"received", "record", b"record", "session", b"session", "subject", b"subject", "target", b"target", "targets", b"targets"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "everything", b"everything", "received", b"received", "record", b"record", "session", b"session", "subject", b"subject", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "everything", b"everything", "received", b"received", "record", b"record", "session", b"session", "subject", b"subject", "target", b"target", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["record", "session", "subject", "category", "received", "everything"]  # noqa: Y015
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["record", "session", "subject", "category", "received", "everything", "targets"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___DeletionTarget: _TypeAlias = DeletionTarget  # noqa: Y015
+
+@_typing.final
+class DeletionTargets(_message.Message):
+    """Several targets of one deletion: 1 to 500 in all, of any kinds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Records, by name."""
+
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sessions with everything in them, by name."""
+
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Subjects, by the Customer's own references. Not stored in the clear."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_builtins.str] | None = ...,
+        sessions: _abc.Iterable[_builtins.str] | None = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "records", b"records", "sessions", b"sessions", "subjects", b"subjects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletionTargets: _TypeAlias = DeletionTargets  # noqa: Y015
 
 @_typing.final
 class TimeRange(_message.Message):
@@ -151,6 +199,9 @@ class Deletion(_message.Message):
     EXPECTED_COMPLETION_TIME_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     FAILURE_REASON_FIELD_NUMBER: _builtins.int
+    PROGRESS_DONE_FIELD_NUMBER: _builtins.int
+    PROGRESS_TOTAL_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`customers/{customer}/deletions/{deletion}`."""
     state: Global___DeletionState.ValueType
@@ -160,9 +211,13 @@ class Deletion(_message.Message):
     session_count: _builtins.int
     """How many sessions were closed for good."""
     scope: _builtins.str
-    """Kind of its target: `record`, `session`, `subject` ..."""
+    """Kind of its target: `record`, `session`, `subject`, `category`, `received`, `everything` or `targets`."""
     failure_reason: _errors_pb2.ErrorReason.ValueType
     """Why it failed for good; not set otherwise."""
+    progress_done: _builtins.int
+    """Of how many days the rows are marked so far; of several targets, how many are done."""
+    progress_total: _builtins.int
+    """Of how many days or targets in all; 0 until it is known."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When it was received."""
@@ -179,6 +234,10 @@ class Deletion(_message.Message):
     def expected_completion_time(self) -> _timestamp_pb2.Timestamp:
         """By when it should be done at the latest."""
 
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetOutcome]:
+        """Of a deletion of several targets: one for each; records first, then sessions, subjects and categories, as asked."""
+
     def __init__(
         self,
         *,
@@ -192,14 +251,59 @@ class Deletion(_message.Message):
         expected_completion_time: _timestamp_pb2.Timestamp | None = ...,
         scope: _builtins.str = ...,
         failure_reason: _errors_pb2.ErrorReason.ValueType = ...,
+        progress_done: _builtins.int = ...,
+        progress_total: _builtins.int = ...,
+        outcomes: _abc.Iterable[Global___TargetOutcome] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "receipt", b"receipt", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "failure_reason", b"failure_reason", "name", b"name", "receipt", b"receipt", "receive_time", b"receive_time", "record_count", b"record_count", "scope", b"scope", "session_count", b"session_count", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "failure_reason", b"failure_reason", "name", b"name", "outcomes", b"outcomes", "progress_done", b"progress_done", "progress_total", b"progress_total", "receipt", b"receipt", "receive_time", b"receive_time", "record_count", b"record_count", "scope", b"scope", "session_count", b"session_count", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Deletion: _TypeAlias = Deletion  # noqa: Y015
+
+@_typing.final
+class TargetOutcome(_message.Message):
+    """What became of one of several targets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    SESSION_COUNT_FIELD_NUMBER: _builtins.int
+    FAILURE_REASON_FIELD_NUMBER: _builtins.int
+    scope: _builtins.str
+    """Kind of the target: `record`, `session`, `subject` or `category`."""
+    index: _builtins.int
+    """Its place among the request's targets of that kind, from 0."""
+    state: Global___DeletionState.ValueType
+    """Its state: PENDING, DONE or FAILED."""
+    record_count: _builtins.int
+    """How many records became unreadable."""
+    session_count: _builtins.int
+    """How many sessions were closed for good."""
+    failure_reason: _errors_pb2.ErrorReason.ValueType
+    """Why it failed for good; not set otherwise."""
+    def __init__(
+        self,
+        *,
+        scope: _builtins.str = ...,
+        index: _builtins.int = ...,
+        state: Global___DeletionState.ValueType = ...,
+        record_count: _builtins.int = ...,
+        session_count: _builtins.int = ...,
+        failure_reason: _errors_pb2.ErrorReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure_reason", b"failure_reason", "index", b"index", "record_count", b"record_count", "scope", b"scope", "session_count", b"session_count", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetOutcome: _TypeAlias = TargetOutcome  # noqa: Y015
 
 @_typing.final
 class CreateDeletionRequest(_message.Message):
@@ -216,7 +320,7 @@ class CreateDeletionRequest(_message.Message):
     request_id: _builtins.str
     """UUID chosen by the caller."""
     dry_run: _builtins.bool
-    """Only count what would be deleted."""
+    """Only count what would be deleted now: the answer has counts, and neither name nor receipt; nothing is recorded."""
     @_builtins.property
     def target(self) -> Global___DeletionTarget:
         """What."""

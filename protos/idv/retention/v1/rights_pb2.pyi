@@ -58,6 +58,42 @@ REQUEST_KIND_OPT_OUT: RequestKind.ValueType  # 5
 """To opt out."""
 Global___RequestKind: _TypeAlias = RequestKind  # noqa: Y015
 
+class _RelayState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelayStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelayState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELAY_STATE_UNSPECIFIED: _RelayState.ValueType  # 0
+    """Not set."""
+    RELAY_STATE_ENTERED: _RelayState.ValueType  # 1
+    """Entered; the e-mail to the Customer is not accepted for sending yet."""
+    RELAY_STATE_QUEUED: _RelayState.ValueType  # 2
+    """The e-mail waits to be sent, or to be sent again."""
+    RELAY_STATE_MAILED: _RelayState.ValueType  # 3
+    """The Customer's mail server accepted the e-mail. That says nothing of its being read."""
+    RELAY_STATE_UNDELIVERABLE: _RelayState.ValueType  # 4
+    """The e-mail failed for good: correct the Customer's address, and tell the Customer by other means."""
+    RELAY_STATE_RESOLVED: _RelayState.ValueType  # 5
+    """The Customer said that it answered."""
+
+class RelayState(_RelayState, metaclass=_RelayStateEnumTypeWrapper):
+    """How far a relayed request has come."""
+
+RELAY_STATE_UNSPECIFIED: RelayState.ValueType  # 0
+"""Not set."""
+RELAY_STATE_ENTERED: RelayState.ValueType  # 1
+"""Entered; the e-mail to the Customer is not accepted for sending yet."""
+RELAY_STATE_QUEUED: RelayState.ValueType  # 2
+"""The e-mail waits to be sent, or to be sent again."""
+RELAY_STATE_MAILED: RelayState.ValueType  # 3
+"""The Customer's mail server accepted the e-mail. That says nothing of its being read."""
+RELAY_STATE_UNDELIVERABLE: RelayState.ValueType  # 4
+"""The e-mail failed for good: correct the Customer's address, and tell the Customer by other means."""
+RELAY_STATE_RESOLVED: RelayState.ValueType  # 5
+"""The Customer said that it answered."""
+Global___RelayState: _TypeAlias = RelayState  # noqa: Y015
+
 @_typing.final
 class ExportSubjectRequest(_message.Message):
     """Asks for an export."""
@@ -184,6 +220,7 @@ class SetRestrictionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     RESTRICTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`customers/{customer}`."""
     request_id: _builtins.str
@@ -192,6 +229,8 @@ class SetRestrictionRequest(_message.Message):
     """Whose data."""
     restricted: _builtins.bool
     """Whether it is restricted from now on."""
+    reason: _processing_pb2.RestrictionReason.ValueType
+    """Why; told to whoever is refused."""
     def __init__(
         self,
         *,
@@ -199,10 +238,11 @@ class SetRestrictionRequest(_message.Message):
         request_id: _builtins.str = ...,
         subject: _builtins.str = ...,
         restricted: _builtins.bool = ...,
+        reason: _processing_pb2.RestrictionReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "restricted", b"restricted", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "reason", b"reason", "request_id", b"request_id", "restricted", b"restricted", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -257,7 +297,7 @@ class SetOptOutRequest(_message.Message):
     """Whether nothing more is collected from now on."""
     @_builtins.property
     def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Of which items; empty: of all."""
+        """Of which items, by category or by the code of an optional item; empty: of all. The latest call counts whole."""
 
     def __init__(
         self,
@@ -312,12 +352,16 @@ class Relay(_message.Message):
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
     RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REMIND_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`customers/{customer}/relays/{relay}`."""
     kind: Global___RequestKind.ValueType
     """What was asked."""
     case_number: _builtins.str
     """The number to quote."""
+    state: Global___RelayState.ValueType
+    """How far it has come."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When it was received."""
@@ -330,6 +374,10 @@ class Relay(_message.Message):
     def resolve_time(self) -> _timestamp_pb2.Timestamp:
         """When the Customer said that it answered."""
 
+    @_builtins.property
+    def remind_time(self) -> _timestamp_pb2.Timestamp:
+        """When the reminder was accepted for sending."""
+
     def __init__(
         self,
         *,
@@ -339,10 +387,12 @@ class Relay(_message.Message):
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
         resolve_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___RelayState.ValueType = ...,
+        remind_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "receive_time", b"receive_time", "resolve_time", b"resolve_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time", "receive_time", b"receive_time", "remind_time", b"remind_time", "resolve_time", b"resolve_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_number", b"case_number", "due_time", b"due_time", "kind", b"kind", "name", b"name", "receive_time", b"receive_time", "resolve_time", b"resolve_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_number", b"case_number", "due_time", b"due_time", "kind", b"kind", "name", b"name", "receive_time", b"receive_time", "remind_time", b"remind_time", "resolve_time", b"resolve_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

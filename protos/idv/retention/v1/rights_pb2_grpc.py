@@ -106,7 +106,7 @@ class RightsServiceServicer:
 
     def RelayEndUserRequest(self, request, context):
         """Enters an end user's own request. It is never carried out: it is refused with END_USER_REQUEST_REFUSED, relayed to the
-        Customer by e-mail and tracked. The case stands in the error's metadata.
+        Customer by e-mail and tracked. The error's metadata: `case_number`, `receive_time`, `due_time` and `ask`, the Customer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,7 @@ class RightsServiceStub:
     """Stops collection for a subject, wholly or of some items, or allows it again."""
     RelayEndUserRequest: _grpc.UnaryUnaryMultiCallable[_rights_pb2.RelayEndUserRequestRequest, _rights_pb2.RelayEndUserRequestResponse]
     """Enters an end user's own request. It is never carried out: it is refused with END_USER_REQUEST_REFUSED, relayed to the
-    Customer by e-mail and tracked. The case stands in the error's metadata.
+    Customer by e-mail and tracked. The error's metadata: `case_number`, `receive_time`, `due_time` and `ask`, the Customer.
     """
     ListRelays: _grpc.UnaryUnaryMultiCallable[_rights_pb2.ListRelaysRequest, _rights_pb2.ListRelaysResponse]
     """Lists the relayed requests, the newest first."""
@@ -65,7 +65,7 @@ class RightsServiceAsyncStub(RightsServiceStub):
     """Stops collection for a subject, wholly or of some items, or allows it again."""
     RelayEndUserRequest: _aio.UnaryUnaryMultiCallable[_rights_pb2.RelayEndUserRequestRequest, _rights_pb2.RelayEndUserRequestResponse]  # type: ignore[assignment]
     """Enters an end user's own request. It is never carried out: it is refused with END_USER_REQUEST_REFUSED, relayed to the
-    Customer by e-mail and tracked. The case stands in the error's metadata.
+    Customer by e-mail and tracked. The error's metadata: `case_number`, `receive_time`, `due_time` and `ask`, the Customer.
     """
     ListRelays: _aio.UnaryUnaryMultiCallable[_rights_pb2.ListRelaysRequest, _rights_pb2.ListRelaysResponse]  # type: ignore[assignment]
     """Lists the relayed requests, the newest first."""
@@ -114,7 +114,7 @@ class RightsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rights_pb2.RelayEndUserRequestResponse, _abc.Awaitable[_rights_pb2.RelayEndUserRequestResponse]]:
         """Enters an end user's own request. It is never carried out: it is refused with END_USER_REQUEST_REFUSED, relayed to the
-        Customer by e-mail and tracked. The case stands in the error's metadata.
+        Customer by e-mail and tracked. The error's metadata: `case_number`, `receive_time`, `due_time` and `ask`, the Customer.
         """
 
     @_abc_1.abstractmethod

@@ -625,12 +625,12 @@ class ErasureTarget(_message.Message):
     subject: _builtins.str
     """All sessions of a subject, by the Customer's reference."""
     category: _builtins.str
-    """All records of a category, such as `face_image`."""
+    """All records of a category, such as `face_image`, received before the erasure. Their sessions stay."""
     everything: _builtins.bool
-    """Everything of the Customer."""
+    """Everything of the Customer received before the erasure."""
     @_builtins.property
     def received(self) -> Global___TimeRange:
-        """All that was received within a range."""
+        """All records received within a range, but before the erasure, and the sessions opened in it that hold no others."""
 
     def __init__(
         self,
@@ -726,6 +726,9 @@ class EraseRecordsResponse(_message.Message):
     ERASE_TIME_FIELD_NUMBER: _builtins.int
     FINAL_TIME_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    DAYS_DONE_FIELD_NUMBER: _builtins.int
+    DAYS_TOTAL_FIELD_NUMBER: _builtins.int
     record_count: _builtins.int
     """How many records became unreadable."""
     session_count: _builtins.int
@@ -734,6 +737,12 @@ class EraseRecordsResponse(_message.Message):
     """How many stored objects were removed, every version."""
     claim: _builtins.str
     """What the key authority can claim, in one sentence."""
+    running: _builtins.bool
+    """Whether it is not done yet: everything is unreadable, but bytes still rest. Repeat the call to carry it on."""
+    days_done: _builtins.int
+    """Of how many days the rows are marked."""
+    days_total: _builtins.int
+    """How many days it touches."""
     @_builtins.property
     def erase_time(self) -> _timestamp_pb2.Timestamp:
         """When the last of it became unreadable."""
@@ -751,14 +760,71 @@ class EraseRecordsResponse(_message.Message):
         erase_time: _timestamp_pb2.Timestamp | None = ...,
         final_time: _timestamp_pb2.Timestamp | None = ...,
         claim: _builtins.str = ...,
+        running: _builtins.bool = ...,
+        days_done: _builtins.int = ...,
+        days_total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "final_time", b"final_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "erase_time", b"erase_time", "final_time", b"final_time", "object_count", b"object_count", "record_count", b"record_count", "session_count", b"session_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "days_done", b"days_done", "days_total", b"days_total", "erase_time", b"erase_time", "final_time", b"final_time", "object_count", b"object_count", "record_count", b"record_count", "running", b"running", "session_count", b"session_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EraseRecordsResponse: _TypeAlias = EraseRecordsResponse  # noqa: Y015
+
+@_typing.final
+class PreviewErasureRequest(_message.Message):
+    """Asks what an erasure would concern."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`customers/{customer}`."""
+    @_builtins.property
+    def target(self) -> Global___ErasureTarget:
+        """What."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        target: Global___ErasureTarget | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewErasureRequest: _TypeAlias = PreviewErasureRequest  # noqa: Y015
+
+@_typing.final
+class PreviewErasureResponse(_message.Message):
+    """What an erasure would concern."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    SESSION_COUNT_FIELD_NUMBER: _builtins.int
+    record_count: _builtins.int
+    """How many records would become unreadable."""
+    session_count: _builtins.int
+    """How many sessions would be closed for good."""
+    def __init__(
+        self,
+        *,
+        record_count: _builtins.int = ...,
+        session_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["record_count", b"record_count", "session_count", b"session_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewErasureResponse: _TypeAlias = PreviewErasureResponse  # noqa: Y015
 
 @_typing.final
 class ListAccessesRequest(_message.Message):
@@ -932,6 +998,7 @@ class SetRestrictionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     RESTRICTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`customers/{customer}`."""
     request_id: _builtins.str
@@ -940,6 +1007,8 @@ class SetRestrictionRequest(_message.Message):
     """Whose records."""
     restricted: _builtins.bool
     """Whether processing is restricted from now on."""
+    reason: _processing_pb2.RestrictionReason.ValueType
+    """Why; told to whoever is refused."""
     def __init__(
         self,
         *,
@@ -947,10 +1016,11 @@ class SetRestrictionRequest(_message.Message):
         request_id: _builtins.str = ...,
         subject: _builtins.str = ...,
         restricted: _builtins.bool = ...,
+        reason: _processing_pb2.RestrictionReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "restricted", b"restricted", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "reason", b"reason", "request_id", b"request_id", "restricted", b"restricted", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

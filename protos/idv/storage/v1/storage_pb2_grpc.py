@@ -75,6 +75,11 @@ class StorageServiceStub:
                 request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsRequest.SerializeToString,
                 response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsResponse.FromString,
                 _registered_method=True)
+        self.PreviewErasure = channel.unary_unary(
+                '/idv.storage.v1.StorageService/PreviewErasure',
+                request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.PreviewErasureRequest.SerializeToString,
+                response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.PreviewErasureResponse.FromString,
+                _registered_method=True)
         self.ListAccesses = channel.unary_unary(
                 '/idv.storage.v1.StorageService/ListAccesses',
                 request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessesRequest.SerializeToString,
@@ -151,7 +156,15 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseRecords(self, request, context):
-        """Erases records for good. Unreadable when answered; idempotent by Customer and request id.
+        """Erases records for good. Unreadable when answered; idempotent by Customer and request id. A large erasure is carried on
+        by repeating the call until it is not `running` any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewErasure(self, request, context):
+        """Counts what an erasure of the target would make unreadable at this moment, and changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,6 +240,11 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.EraseRecords,
                     request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsRequest.FromString,
                     response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsResponse.SerializeToString,
+            ),
+            'PreviewErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewErasure,
+                    request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.PreviewErasureRequest.FromString,
+                    response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.PreviewErasureResponse.SerializeToString,
             ),
             'ListAccesses': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAccesses,
@@ -466,6 +484,33 @@ class StorageService:
             '/idv.storage.v1.StorageService/EraseRecords',
             idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsRequest.SerializeToString,
             idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.storage.v1.StorageService/PreviewErasure',
+            idv_dot_storage_dot_v1_dot_storage__pb2.PreviewErasureRequest.SerializeToString,
+            idv_dot_storage_dot_v1_dot_storage__pb2.PreviewErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

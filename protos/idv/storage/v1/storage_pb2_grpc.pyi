@@ -48,7 +48,11 @@ class StorageServiceStub:
     ListRecords: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListRecordsRequest, _storage_pb2.ListRecordsResponse]
     """Lists the records of a session or a subject, by receipt time."""
     EraseRecords: _grpc.UnaryUnaryMultiCallable[_storage_pb2.EraseRecordsRequest, _storage_pb2.EraseRecordsResponse]
-    """Erases records for good. Unreadable when answered; idempotent by Customer and request id."""
+    """Erases records for good. Unreadable when answered; idempotent by Customer and request id. A large erasure is carried on
+    by repeating the call until it is not `running` any more.
+    """
+    PreviewErasure: _grpc.UnaryUnaryMultiCallable[_storage_pb2.PreviewErasureRequest, _storage_pb2.PreviewErasureResponse]
+    """Counts what an erasure of the target would make unreadable at this moment, and changes nothing."""
     ListAccesses: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListAccessesRequest, _storage_pb2.ListAccessesResponse]
     """Lists the reads of a Customer's records, the newest first."""
     ListDestructions: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListDestructionsRequest, _storage_pb2.ListDestructionsResponse]
@@ -78,7 +82,11 @@ class StorageServiceAsyncStub(StorageServiceStub):
     ListRecords: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListRecordsRequest, _storage_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """Lists the records of a session or a subject, by receipt time."""
     EraseRecords: _aio.UnaryUnaryMultiCallable[_storage_pb2.EraseRecordsRequest, _storage_pb2.EraseRecordsResponse]  # type: ignore[assignment]
-    """Erases records for good. Unreadable when answered; idempotent by Customer and request id."""
+    """Erases records for good. Unreadable when answered; idempotent by Customer and request id. A large erasure is carried on
+    by repeating the call until it is not `running` any more.
+    """
+    PreviewErasure: _aio.UnaryUnaryMultiCallable[_storage_pb2.PreviewErasureRequest, _storage_pb2.PreviewErasureResponse]  # type: ignore[assignment]
+    """Counts what an erasure of the target would make unreadable at this moment, and changes nothing."""
     ListAccesses: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListAccessesRequest, _storage_pb2.ListAccessesResponse]  # type: ignore[assignment]
     """Lists the reads of a Customer's records, the newest first."""
     ListDestructions: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListDestructionsRequest, _storage_pb2.ListDestructionsResponse]  # type: ignore[assignment]
@@ -153,7 +161,17 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.EraseRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.EraseRecordsResponse, _abc.Awaitable[_storage_pb2.EraseRecordsResponse]]:
-        """Erases records for good. Unreadable when answered; idempotent by Customer and request id."""
+        """Erases records for good. Unreadable when answered; idempotent by Customer and request id. A large erasure is carried on
+        by repeating the call until it is not `running` any more.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewErasure(
+        self,
+        request: _storage_pb2.PreviewErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.PreviewErasureResponse, _abc.Awaitable[_storage_pb2.PreviewErasureResponse]]:
+        """Counts what an erasure of the target would make unreadable at this moment, and changes nothing."""
 
     @_abc_1.abstractmethod
     def ListAccesses(

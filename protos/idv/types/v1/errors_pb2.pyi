@@ -110,6 +110,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The suite was restored from a backup and is closed until the journal is replayed."""
     ERROR_REASON_NOT_SERVED: _ErrorReason.ValueType  # 42
     """The contract names this method, but this release does not serve it yet."""
+    ERROR_REASON_ALREADY_EXISTS: _ErrorReason.ValueType  # 43
+    """There is a resource of this name already."""
+    ERROR_REASON_CUSTOMER_SUSPENDED: _ErrorReason.ValueType  # 44
+    """The Customer is suspended: only rights and erasure are served."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. Travels as `google.rpc.ErrorInfo.reason` without the prefix `ERROR_REASON_`, domain `idv`.
@@ -202,6 +206,10 @@ ERROR_REASON_CLOSED_FOR_REPLAY: ErrorReason.ValueType  # 41
 """The suite was restored from a backup and is closed until the journal is replayed."""
 ERROR_REASON_NOT_SERVED: ErrorReason.ValueType  # 42
 """The contract names this method, but this release does not serve it yet."""
+ERROR_REASON_ALREADY_EXISTS: ErrorReason.ValueType  # 43
+"""There is a resource of this name already."""
+ERROR_REASON_CUSTOMER_SUSPENDED: ErrorReason.ValueType  # 44
+"""The Customer is suspended: only rights and erasure are served."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 GRPC_CODE_FIELD_NUMBER: _builtins.int

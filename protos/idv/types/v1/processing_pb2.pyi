@@ -72,6 +72,38 @@ PURPOSE_RIGHTS_SUPPORT: Purpose.ValueType  # 3
 """To support a data subject's right through the Customer."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
+class _RestrictionReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestrictionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestrictionReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTRICTION_REASON_UNSPECIFIED: _RestrictionReason.ValueType  # 0
+    """Not said."""
+    RESTRICTION_REASON_ACCURACY_CONTESTED: _RestrictionReason.ValueType  # 1
+    """The data subject contests that the data is accurate."""
+    RESTRICTION_REASON_UNLAWFUL_PROCESSING: _RestrictionReason.ValueType  # 2
+    """The processing is unlawful, and the data subject wants it restricted instead of erased."""
+    RESTRICTION_REASON_LEGAL_CLAIM: _RestrictionReason.ValueType  # 3
+    """The data subject needs the data for a legal claim."""
+    RESTRICTION_REASON_OBJECTION_PENDING: _RestrictionReason.ValueType  # 4
+    """The data subject objected, and the Customer has not decided yet."""
+
+class RestrictionReason(_RestrictionReason, metaclass=_RestrictionReasonEnumTypeWrapper):
+    """Why the processing of a subject's data is restricted."""
+
+RESTRICTION_REASON_UNSPECIFIED: RestrictionReason.ValueType  # 0
+"""Not said."""
+RESTRICTION_REASON_ACCURACY_CONTESTED: RestrictionReason.ValueType  # 1
+"""The data subject contests that the data is accurate."""
+RESTRICTION_REASON_UNLAWFUL_PROCESSING: RestrictionReason.ValueType  # 2
+"""The processing is unlawful, and the data subject wants it restricted instead of erased."""
+RESTRICTION_REASON_LEGAL_CLAIM: RestrictionReason.ValueType  # 3
+"""The data subject needs the data for a legal claim."""
+RESTRICTION_REASON_OBJECTION_PENDING: RestrictionReason.ValueType  # 4
+"""The data subject objected, and the Customer has not decided yet."""
+Global___RestrictionReason: _TypeAlias = RestrictionReason  # noqa: Y015
+
 class _LegalBasis:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015

@@ -202,3 +202,14 @@ def test_an_interlaced_png_keeps_its_pixels(size: tuple[int, int]) -> None:
     image = FACE.resize(size)
     kept = check.clean(interlaced(image), check.PNG, LIMITS)
     assert opened(kept.body).tobytes() == image.tobytes()
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
+    """Each scan of a few bytes makes a decoder pass over every pixel once more."""
+    out = io.BytesIO()
+    FACE.save(out, "JPEG", progressive=True)
+    sent = out.getvalue()
+    last = sent[sent.rindex(b"\xff\xda") : -2]
+    check.clean(sent[:-2] + last * 20 + sent[-2:], check.JPEG, LIMITS)
+    fault = refused(sent[:-2] + last * 200 + sent[-2:], check.JPEG)
+    assert fault.reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX

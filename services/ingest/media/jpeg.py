@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 
 from services.ingest.media import exif, icc
-from services.ingest.media.fault import truncated, undecodable
+from services.ingest.media.fault import too_complex, truncated, undecodable
 from services.ingest.media.stripped import Removed, Still
 
 MAGIC = b"\xff\xd8\xff"
@@ -28,6 +28,8 @@ _COMMENT = 0xFE
 _XMP = b"http://ns.adobe.com/x"  # the namespaces of XMP and of its extension start alike
 _ICC = b"ICC_PROFILE\0"
 _ICC_CHUNK = 65519
+_MOST_SCANS = 100
+"""Encoders write about ten. A scan of a few bytes makes a decoder pass over all pixels once more."""
 # Inside a scan, FF 00 is a stuffed FF and FF D0..D7 a restart; FF before any other byte starts a segment.
 _NEXT_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 
@@ -107,6 +109,8 @@ class _Filter:
             self.scans += 1
             if self.size is None:
                 raise undecodable(_NAME, "has a scan before its frame")
+            if self.scans > _MOST_SCANS:
+                raise too_complex(f"the JPEG has more than {_MOST_SCANS} scans", "send it as a baseline JPEG")
         elif marker not in _TABLES:
             raise undecodable(_NAME, "has a segment that no still picture has")
 

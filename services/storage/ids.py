@@ -66,4 +66,7 @@ def _compose(when: datetime, *, version: int, middle: int) -> UUID:
 def _time(value: UUID, *, version: int) -> datetime:
     if (value.int >> 76) & 0xF != version or (value.int >> 62) & 0b11 != 0b10:
         raise ValueError(f"not a UUID of version {version}")
-    return _UNIX + (value.int >> 80) * _MILLISECOND
+    try:
+        return _UNIX + (value.int >> 80) * _MILLISECOND
+    except OverflowError:  # 48 bits reach beyond the year 9999
+        raise ValueError("a UUID of a time beyond the calendar") from None

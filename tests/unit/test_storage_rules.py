@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from idv.errors import IdvError
 from idv.types.v1 import processing_pb2
 
+from services.runtime.resources import RecordName
 from services.storage import ids, pages
 from services.storage.accesses import Reading
 from services.storage.grants import Grant
 from services.storage.instants import instant, received, timestamp
-from services.storage.reader import check_purpose
+from services.storage.reader import check_purpose, place
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 SERVICES = ("ingest", "retention", "notice", "verification", "support")
@@ -84,3 +85,20 @@ def test_access_ids_sort_by_time() -> None:
     made = [ids.new_access_id(NOW + timedelta(milliseconds=step)) for step in range(50)]
     assert made == sorted(made)
     assert uuid4() not in made
+
+
+LATEST = "ffffffff-ffff-{version}fff-bfff-ffffffffffff"
+
+
+def test_an_id_of_a_time_beyond_the_calendar_is_no_id() -> None:
+    session, record = LATEST.format(version=7), LATEST.format(version=8)
+    for read, text in (
+        (ids.session_day, session),
+        (ids.session_epoch, session),
+        (ids.record_epoch, record),
+    ):
+        with pytest.raises(ValueError, match="UUID"):
+            read(UUID(text))
+    with pytest.raises(IdvError) as caught:
+        place(RecordName("acme", session, record))
+    assert caught.value.reason_name == "NOT_FOUND"

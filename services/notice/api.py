@@ -57,7 +57,8 @@ class NoticeApi(NoticeServiceServicer):
         self, request: pb.AnnounceNoticeRequest, context: Any
     ) -> pb.AnnounceNoticeResponse:
         """Announces a draft; see `Versions.announce`."""
-        effective = messages.instant(request.effective_time) if request.HasField("effective_time") else None
+        given = request.HasField("effective_time")
+        effective = messages.instant(request.effective_time, field="effective_time") if given else None
         call = _call("AnnounceNotice", request, request.request_id)
         version, shelf = await self._versions.announce(_number(request.name), effective, call)
         await self._feed.refresh()  # followers of this replica need not wait for its next look
@@ -74,7 +75,8 @@ class NoticeApi(NoticeServiceServicer):
 
     async def GetNotice(self, request: pb.GetNoticeRequest, context: Any) -> pb.GetNoticeResponse:
         """A version by number, or the one in force at an instant. Raises NOT_FOUND."""
-        at = messages.instant(request.as_of_time) if request.HasField("as_of_time") else None
+        given = request.HasField("as_of_time")
+        at = messages.instant(request.as_of_time, field="as_of_time") if given else None
         shelf = await self._versions.shelf(at)
         if request.name:
             version = shelf.number(_number(request.name))

@@ -14,7 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
 Strategy = st.SearchStrategy[Any]
-_Values = Callable[[FieldDescriptor], Strategy]
+_Above = frozenset[str]
+"""The types of the messages that a message lies in: a type within itself is left empty there."""
+_Values = Callable[[FieldDescriptor, _Above], Strategy]
 
 # Texts as devices really have them, and as nobody should.
 _ODD_TEXTS = ("", "\x00", "a" * 300, "\u202e", "😀" * 64, "'; DROP TABLE records; --", "10.0.0.1", "::1")
@@ -24,6 +26,7 @@ _ANY: dict[int, Strategy] = {
     FieldDescriptor.TYPE_BOOL: st.booleans(),
     FieldDescriptor.TYPE_FLOAT: st.floats(width=32),
     FieldDescriptor.TYPE_INT32: st.integers(-(2**31), 2**31 - 1),
+    FieldDescriptor.TYPE_INT64: st.integers(-(2**63), 2**63 - 1),
     FieldDescriptor.TYPE_UINT32: st.integers(0, 2**32 - 1),
     FieldDescriptor.TYPE_UINT64: st.integers(0, 2**64 - 1),
     FieldDescriptor.TYPE_ENUM: st.integers(-1, 9),
@@ -33,25 +36,28 @@ _LATELY = int(time.time()) - 600
 _LATE_STAMPS = st.builds(Timestamp, seconds=st.integers(_LATELY - 600, _LATELY), nanos=st.integers(0, 999))
 
 
-def any_message(descriptor: Descriptor) -> Strategy:
+def any_message(descriptor: Descriptor, above: _Above = frozenset()) -> Strategy:
     """Messages of this type with any of their fields set to anything of the field's type."""
     if descriptor.full_name == Timestamp.DESCRIPTOR.full_name:
         return _ANY_STAMPS
-    return _made(descriptor, _any_value)
+    return _made(descriptor, _any_value, above)
 
 
-def valid_message(descriptor: Descriptor) -> Strategy:
+def valid_message(descriptor: Descriptor, above: _Above = frozenset()) -> Strategy:
     """Messages of this type that keep every rule of the contract; instants lie some minutes back."""
     if descriptor.full_name == Timestamp.DESCRIPTOR.full_name:
         return _LATE_STAMPS
-    return _made(descriptor, _valid_value)
+    return _made(descriptor, _valid_value, above)
 
 
-def _made(descriptor: Descriptor, value: _Values) -> Strategy:
+def _made(descriptor: Descriptor, value: _Values, above: _Above) -> Strategy:
     """Messages with some of their fields, and messages with all of them."""
-    fields = {field.name: value(field) for field in descriptor.fields}
-    needed = {field.name for field in descriptor.fields if value is _valid_value and _is_needed(field)}
     message: type[Message] = GetMessageClass(descriptor)
+    if descriptor.full_name in above:
+        return st.builds(message)
+    within = above | {descriptor.full_name}
+    fields = {field.name: value(field, within) for field in descriptor.fields}
+    needed = {field.name for field in descriptor.fields if value is _valid_value and _is_needed(field)}
     some = st.fixed_dictionaries(
         {name: fields[name] for name in needed},
         optional={name: strategy for name, strategy in fields.items() if name not in needed},
@@ -59,8 +65,8 @@ def _made(descriptor: Descriptor, value: _Values) -> Strategy:
     return (some | st.fixed_dictionaries(fields)).map(lambda chosen: message(**chosen))
 
 
-def _any_value(field: FieldDescriptor) -> Strategy:
-    one = any_message(field.message_type) if field.message_type else _ANY[field.type]
+def _any_value(field: FieldDescriptor, above: _Above) -> Strategy:
+    one = any_message(field.message_type, above) if field.message_type else _ANY[field.type]
     return st.lists(one, max_size=4) if field.is_repeated else one
 
 
@@ -75,16 +81,16 @@ def _is_needed(field: FieldDescriptor) -> bool:
     return bool(rules.required or 0 in rules.enum.not_in or text.min_len or text.pattern)
 
 
-def _valid_value(field: FieldDescriptor) -> Strategy:
+def _valid_value(field: FieldDescriptor, above: _Above) -> Strategy:
     rules = _rules(field)
     if not field.is_repeated:
-        return _valid_one(field, rules)
-    return st.lists(_valid_one(field, rules.repeated.items), min_size=1, max_size=3)
+        return _valid_one(field, rules, above)
+    return st.lists(_valid_one(field, rules.repeated.items, above), min_size=1, max_size=3)
 
 
-def _valid_one(field: FieldDescriptor, rules: validate_pb2.FieldRules) -> Strategy:
+def _valid_one(field: FieldDescriptor, rules: validate_pb2.FieldRules, above: _Above) -> Strategy:
     if field.message_type:
-        return valid_message(field.message_type)
+        return valid_message(field.message_type, above)
     if field.type == FieldDescriptor.TYPE_STRING:
         return _valid_text(rules.string)
     if field.type == FieldDescriptor.TYPE_FLOAT:

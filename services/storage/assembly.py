@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.runtime.clock import Clock
+from services.runtime.clock import Clock, SystemClock
 from services.runtime.database import Database
 from services.runtime.logs import Log
 from services.runtime.telemetry import Telemetry
@@ -102,5 +102,5 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         writer=writer,
         expiry=Expiry(stores, keys, days, clock, around.log, around.telemetry),
         erasure=erasure,
-        sweep=Sweep(database, objects, days, clock, around.log),
+        sweep=Sweep(database, objects, days, SystemClock(), around.log),
     )

@@ -34,6 +34,7 @@ from services.storage.store import locks
 from services.storage.store.erasures import ErasureRow, Step
 from services.storage.targets import Targets
 from services.storage.tenants import tenant_groups
+from services.storage.thorough import for_each
 
 _KIND = "erasure"
 
@@ -67,11 +68,11 @@ class Erasure:
 
     async def resume(self) -> None:
         """Finishes the erasures that a crash interrupted."""
+        unfinished: list[ErasureRow] = []
         for group in await tenant_groups(self._database):
             async with self._database.transaction(group) as connection:
-                unfinished = await store.list_unfinished(connection)
-            for row in unfinished:
-                await self.finish(row)
+                unfinished += await store.list_unfinished(connection)
+        await for_each(unfinished, self.finish)
 
     async def intend(self, customer: str, erasure: UUID, target: storage_pb2.ErasureTarget) -> ErasureRow:
         """Commits the intent, or finds the one that stands under the request id; raises REQUEST_ID_REUSED."""

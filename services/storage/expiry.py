@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from idv.errors import IdvError
 from idv.storage.v1 import storage_pb2
 
 from services.runtime.clock import Clock
@@ -26,6 +25,7 @@ from services.storage.store import keys as key_store
 from services.storage.store import partitions
 from services.storage.store import records as record_store
 from services.storage.tenants import tenant_groups
+from services.storage.thorough import for_each
 
 KEY_LATE = timedelta(minutes=45)
 """A key dies within the hour after its last record's end; what is later than this after its due time is
@@ -77,16 +77,13 @@ class Expiry:
         now = self._clock.now()
         async with self._stores.database.transaction() as connection:
             alive = {root.epoch.day for root in await key_store.list_live_roots(connection, now.date())}
-        failures: list[IdvError] = []
-        for day in await self._days.listed():
-            due = Epoch.of_day(day.day).due(self._days.term_of(day.retention_days))
-            if due <= now and day.day not in alive:
-                try:
-                    await self._remove(day)
-                except IdvError as error:  # one day must not hold back the others
-                    failures.append(error)
-        if failures:
-            raise failures[0]
+        due = [
+            day
+            for day in await self._days.listed()
+            if day.day not in alive
+            and Epoch.of_day(day.day).due(self._days.term_of(day.retention_days)) <= now
+        ]
+        await for_each(due, self._remove)
 
     async def _note(self, epoch: Epoch, term: timedelta) -> None:
         done, due = self._clock.now(), epoch.due(term)

@@ -11,6 +11,7 @@ from services.storage.days import Days
 from services.storage.objects import Objects
 from services.storage.store import records
 from services.storage.tenants import tenant_groups
+from services.storage.thorough import for_each
 
 OLD = timedelta(days=1)
 """A writer gives up within the hour: what is older and has no row will never have one."""
@@ -18,7 +19,10 @@ _BATCH = 1000
 
 
 class Sweep:
-    """Looks through the buckets of the days that exist."""
+    """Looks through the buckets of the days that exist.
+
+    `clock` has the real time, as the object store does: a time file moves neither.
+    """
 
     def __init__(self, database: Database, objects: Objects, days: Days, clock: Clock, log: Log) -> None:
         self._database, self._objects, self._days = database, objects, days
@@ -26,8 +30,7 @@ class Sweep:
 
     async def run(self) -> None:
         """Sweeps every day."""
-        for day in await self._days.listed():
-            await self._sweep(day.day)
+        await for_each([day.day for day in await self._days.listed()], self._sweep)
 
     async def _sweep(self, day: date) -> None:
         before = self._clock.now() - OLD

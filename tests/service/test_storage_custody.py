@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest_asyncio
 import structlog
 
-from services.local.databases import ServiceDatabase
-from services.local.objects import ObjectStore
 from services.storage.custody import open_slots
 from services.storage.settings import KeySettings
 from services.storage.slots import SlotFile
-from tests.storage_parts import Replica, Servers, reason
-
-
-@pytest_asyncio.fixture
-async def storage(
-    service_database: ServiceDatabase, objects: ObjectStore, tmp_path: Path
-) -> AsyncIterator[Replica]:
-    async with Servers(service_database, objects, tmp_path).replica() as replica:
-        yield replica
+from tests.storage_parts import Replica, reason
 
 
 async def start(storage: Replica, file: Path) -> SlotFile:

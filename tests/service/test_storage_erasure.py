@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 from idv.errors import IdvError
 from idv.storage.v1 import storage_pb2 as pb
 from idv.types.v1 import processing_pb2
 
-from services.local.databases import ServiceDatabase
-from services.local.objects import ObjectStore
 from services.runtime.resources import parse_record
 from services.storage import ids, reader
 from services.storage.accesses import Reading
 from services.storage.store.erasures import ErasureRow, Step
 from tests.storage_parts import Replica, Servers, reason
 from tests.waiting import until
-
-
-@pytest_asyncio.fixture
-async def servers(service_database: ServiceDatabase, objects: ObjectStore, tmp_path: Path) -> Servers:
-    return Servers(service_database, objects, tmp_path)
-
-
-@pytest_asyncio.fixture
-async def storage(servers: Servers) -> AsyncIterator[Replica]:
-    async with servers.replica() as replica:
-        yield replica
-
 
 _SEALED = """
     SELECT (SELECT count(*) FROM storage.records

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from idv.storage.v1 import storage_pb2 as pb
 from idv.types.v1 import processing_pb2
 
-from services.local.databases import ServiceDatabase
-from services.local.objects import ObjectStore
 from services.runtime.resources import parse_record
 from services.storage import ids
 from services.storage.authority import KeyDestroyedError
@@ -27,17 +22,6 @@ from services.storage.store.partitions import remove
 from tests.storage_parts import START, Replica, Servers, reason
 
 TERM = timedelta(days=30)
-
-
-@pytest_asyncio.fixture
-async def servers(service_database: ServiceDatabase, objects: ObjectStore, tmp_path: Path) -> Servers:
-    return Servers(service_database, objects, tmp_path)
-
-
-@pytest_asyncio.fixture
-async def storage(servers: Servers) -> AsyncIterator[Replica]:
-    async with servers.replica() as replica:
-        yield replica
 
 
 async def destructions(storage: Replica) -> list[pb.Destruction]:
@@ -222,18 +206,3 @@ async def test_a_day_has_one_term(storage: Replica) -> None:
     storage.servers.clock.time = epoch_of(record.name).due(timedelta(days=7))
     await storage.storage.expiry.run()
     assert [each.day for each in await destructions(storage)] == ["2026-11-25"]
-
-
-async def test_orphans_are_swept_after_a_day_and_named_objects_stay(storage: Replica) -> None:
-    record = await storage.upload(await storage.session(), b"kept")
-    day = START.date()
-    orphan = await storage.around.objects.put(day, b"orphan")
-    real_now = min([found.put_time async for found in storage.around.objects.listed(day)])
-    storage.servers.clock.time = real_now + timedelta(hours=23)
-    await storage.storage.sweep.run()
-    assert await storage.around.objects.exists(day, orphan)
-    storage.servers.clock.time = real_now + timedelta(hours=25)
-    await storage.storage.sweep.run()
-    assert not await storage.around.objects.exists(day, orphan)
-    storage.servers.clock.time = START
-    assert await storage.read(record.name) == b"kept"

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from idv.errors import IdvError
 from idv.storage.v1 import storage_pb2 as pb
 from idv.types.v1 import processing_pb2
 
-from services.local.databases import ServiceDatabase
-from services.local.objects import ObjectStore
 from services.runtime.resources import parse_record
 from services.storage import ids
 from services.storage.accesses import Reading
@@ -25,19 +20,11 @@ from services.storage.authority import EVERY_VERSION
 from services.storage.keys import key_name
 from services.storage.store.records import RecordRow
 from services.storage.stream import BodyRefusedError
-from tests.storage_parts import Replica, Servers, reason
+from tests.storage_parts import Replica, reason
 
 VERIFICATION = processing_pb2.PURPOSE_VERIFICATION
 TROUBLESHOOTING = processing_pb2.PURPOSE_TROUBLESHOOTING
 RIGHTS = processing_pb2.PURPOSE_RIGHTS_SUPPORT
-
-
-@pytest_asyncio.fixture
-async def storage(
-    service_database: ServiceDatabase, objects: ObjectStore, tmp_path: Path
-) -> AsyncIterator[Replica]:
-    async with Servers(service_database, objects, tmp_path).replica() as replica:
-        yield replica
 
 
 async def accesses(

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
-import pytest_asyncio
 from idv.storage.v1 import storage_pb2 as pb
 from idv.types.v1 import processing_pb2
 
-from services.local.databases import ServiceDatabase
-from services.local.objects import ObjectStore
-from tests.storage_parts import Replica, Servers, reason
-
-
-@pytest_asyncio.fixture
-async def storage(
-    service_database: ServiceDatabase, objects: ObjectStore, tmp_path: Path
-) -> AsyncIterator[Replica]:
-    async with Servers(service_database, objects, tmp_path).replica() as replica:
-        yield replica
+from tests.storage_parts import Replica, reason
 
 
 async def test_a_small_record_reads_back_byte_for_byte(storage: Replica) -> None:

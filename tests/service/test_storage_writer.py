@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
-import pytest_asyncio
 from idv.errors import IdvError
 from idv.storage.v1 import storage_pb2 as pb
 
-from services.local.databases import ServiceDatabase
-from services.local.objects import ObjectStore
 from services.storage.settings import StorageLimits
 from services.storage.store import locks
 from services.storage.store.records import RecordRow
 from services.storage.writer import Writer
 from tests.storage_parts import START, Replica, Servers, reason
-
-
-@pytest_asyncio.fixture
-async def servers(service_database: ServiceDatabase, objects: ObjectStore, tmp_path: Path) -> Servers:
-    return Servers(service_database, objects, tmp_path)
-
-
-@pytest_asyncio.fixture
-async def storage(servers: Servers) -> AsyncIterator[Replica]:
-    async with servers.replica() as replica:
-        yield replica
 
 
 async def rows(storage: Replica, count: int, customer: str = "acme") -> list[RecordRow]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -102,19 +102,19 @@ class Deletions:
     async def get(self, customer: str, name: UUID) -> Deletion:
         """A deletion as it stands. Raises NOT_FOUND."""
         async with self._database.transaction([customer]) as connection:
-            return _found(await store.deletion(connection, customer, name))
+            return self._whole(_found(await store.deletion(connection, customer, name)))
 
     async def list(self, customer: str, limit: int, before: UUID | None) -> list[Deletion]:
         """The Customer's deletions, the newest first, from the one after `before` on."""
         async with self._database.transaction([customer]) as connection:
-            return await store.list_deletions(connection, customer, limit, before)
+            found = await store.list_deletions(connection, customer, limit, before)
+        return [self._whole(deletion) for deletion in found]
 
     async def forget_opening(self, customer: str, name: UUID) -> None:
-        """Drops entry and salt from the receipt of an ended deletion, and the digest of its request."""
+        """Drops entry and salt of an ended deletion's receipt, and the digest of its request."""
         async with self._database.transaction([customer]) as connection:
             ended = _found(await store.deletion(connection, customer, name, lock=True))
-            bare = without_opening(ended.receipt) if ended.receipt else None
-            await store.change_deletion(connection, ended, receipt=bare, request_digest=None)
+            await store.change_deletion(connection, ended, sealed_receipt=None, request_digest=None)
             await store.remove_work(connection, name)
 
     async def _record(self, customer: str, request_id: UUID, target: Mapping[str, str]) -> Deletion:
@@ -144,7 +144,7 @@ class Deletions:
                 field="request_id",
                 remedy="use a new request id",
             )
-        return first
+        return self._whole(first)
 
     async def _begin(self, customer: str, name: UUID) -> Deletion:
         async with self._database.transaction([customer]) as connection:
@@ -152,7 +152,7 @@ class Deletions:
             if deletion.state not in ENDED:
                 await store.change_deletion(connection, deletion, state=pb.DELETION_STATE_RUNNING)
                 await store.postpone_work(connection, name, self._clock.now() + self._terms.step)
-        return deletion
+        return self._whole(deletion)
 
     async def _put_off(self, name: UUID) -> None:
         """Lets the job try again soon instead of waiting for this process to be taken for dead."""
@@ -165,7 +165,7 @@ class Deletions:
         async with self._database.transaction([customer]) as connection:
             deletion = _found(await store.deletion(connection, customer, name, lock=True))
             if deletion.state in ENDED:
-                return deletion
+                return self._whole(deletion)
             now = self._clock.now()
             await store.postpone_work(connection, name, now + self._terms.opening)
             logged = _entry(deletion, target, erasure, now)
@@ -180,9 +180,17 @@ class Deletions:
                 record_count=erasure.record_count,
                 session_count=erasure.session_count,
                 leaf_index=leaf_index,
-                receipt=receipt,
+                receipt=without_opening(receipt),
+                sealed_receipt=self._seal.seal_receipt(customer, name, receipt),
             )
-            return _found(await store.deletion(connection, customer, name))
+            return self._whole(_found(await store.deletion(connection, customer, name)))
+
+    def _whole(self, stored: Deletion) -> Deletion:
+        """The deletion with its receipt's opening, while that is kept."""
+        if stored.sealed_receipt is None:
+            return stored
+        receipt = self._seal.open_receipt(stored.tenant, stored.deletion, stored.sealed_receipt)
+        return replace(stored, receipt=receipt, sealed_receipt=None)
 
     async def _fail(self, begun: Deletion, error: IdvError) -> Deletion:
         customer, name = begun.tenant, begun.deletion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -33,6 +33,7 @@ class Deletion:
     session_count: int | None = None
     leaf_index: int | None = None
     receipt: str | None = None
+    sealed_receipt: bytes | None = field(default=None, repr=False)
     failure: str | None = None
 
 

@@ -1,7 +1,8 @@
 """The schema of the retention service.
 
 The log's tables are append-only for the running service (it may select and insert) and hold salted hashes. Of
-a deletion, what it was of rests sealed until it is done and is then forgotten; a receipt names no person.
+a deletion, what it was of rests sealed until it is done and is then forgotten; so does the receipt's opening,
+whose entry could be compared with guesses, for its term.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ deletions = Table(
     Column("record_count", BigInteger),
     Column("session_count", BigInteger),
     Column("leaf_index", BigInteger),
-    Column("receipt", Text),
+    Column("receipt", Text),  # without its opening
+    Column("sealed_receipt", LargeBinary),  # whole, until its opening is forgotten
     Column("failure", Text),  # idv.types.v1.ErrorReason by name, where it failed for good
     PrimaryKeyConstraint("tenant", "deletion"),
     UniqueConstraint("tenant", "request_id"),

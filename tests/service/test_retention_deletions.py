@@ -89,6 +89,24 @@ async def test_a_receipt_holds_no_personal_data(service_database: ServiceDatabas
             }
 
 
+async def test_at_rest_nothing_lets_a_thief_guess_what_was_deleted(service_database: ServiceDatabase) -> None:
+    """The entry's `request` is keyed by the request's id, which rests beside it, so the entry is sealed."""
+    request_id = uuid4()
+    async with serving(HeldStorage()) as address, replica(service_database, address) as part:
+        done = await part.deletions.create(ACME, request_id, SUBJECT)
+    thief = await asyncpg.connect(service_database.admin_dsn)
+    try:
+        rows = await thief.fetch("SELECT d::text FROM retention.deletions d")
+        rows += await thief.fetch("SELECT l::text FROM retention.log_leaves l")
+    finally:
+        await thief.close()
+    opening = json.loads(done.receipt or "")["opening"]
+    at_rest = "".join(row[0] for row in rows)
+    assert str(request_id) in at_rest
+    for told in (receipts.commitment(str(request_id), SUBJECT), opening["salt"], SUBJECT["subject"]):
+        assert told not in at_rest
+
+
 async def test_a_repeat_returns_the_same_receipt_byte_for_byte(service_database: ServiceDatabase) -> None:
     storage, request_id = HeldStorage(), uuid4()
     async with serving(storage) as address, replica(service_database, address) as part:

@@ -82,6 +82,7 @@ def _deletions() -> None:
         sa.Column("session_count", sa.BigInteger),
         sa.Column("leaf_index", sa.BigInteger),
         sa.Column("receipt", sa.Text),
+        sa.Column("sealed_receipt", sa.LargeBinary),
         sa.Column("failure", sa.Text),
         sa.PrimaryKeyConstraint("tenant", "deletion"),
         sa.UniqueConstraint("tenant", "request_id"),

@@ -72,12 +72,17 @@ class Keyring:
         """
         for epoch in epochs:
             self._drop(epoch)
-        await self._authority.destroy_below({key_name(epoch): EVERY_VERSION for epoch in epochs})
-        async with self._database.transaction() as connection:
-            stored = await key_store.find_sealed(connection, {epoch.day for epoch in epochs})
+        _, stored = await asyncio.gather(
+            self._authority.destroy_below({key_name(epoch): EVERY_VERSION for epoch in epochs}),
+            self._sealed({epoch.day for epoch in epochs}),
+        )
         for epoch in epochs:
             if epoch in stored:
                 await self._prove_dead(epoch, *stored[epoch])
+
+    async def _sealed(self, days: set[date]) -> dict[Epoch, tuple[int, bytes]]:
+        async with self._database.transaction() as connection:
+            return await key_store.find_sealed(connection, days)
 
     async def _prove_dead(self, epoch: Epoch, version: int, sealed: bytes) -> None:
         name = key_name(epoch)

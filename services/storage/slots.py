@@ -17,7 +17,7 @@ import secrets
 import stat
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ _HEADER = struct.Struct(">16sQQ16s")  # magic, number of slots, last version use
 _HEADER_SIZE = 4096
 _SLOT = struct.Struct(">Q32s32s16s")  # version (0: free), digest of the name, key, checksum
 _SLOT_SIZE = 128
-_NAME_OFFSET, _NAME_SIZE = 8, 32
+_NAME = struct.Struct(f"8x32s{_SLOT_SIZE - 40}x")  # of a slot, the digest of the name alone
 KEY_SIZE = 32
 _FREE = bytes(_SLOT_SIZE)
 
@@ -133,11 +133,7 @@ class SlotFile:
         """
         below = {_digest(name): version for name, version in versions.items()}
         with self._locked(fcntl.LOCK_EX):
-            held = (
-                slot
-                for place in range(self._count)
-                if self._name(place) in below and (slot := self._slot(place))
-            )
+            held = [slot for place in self._places_of(below) if (slot := self._slot(place))]
             doomed = [slot.place for slot in held if slot.version < below[slot.name]]
             for place in doomed:
                 _write(self._file, _FREE, _HEADER_SIZE + place * _SLOT_SIZE)
@@ -194,10 +190,10 @@ class SlotFile:
         start = _HEADER_SIZE + index * _SLOT_SIZE
         return self._map[start : start + _SLOT_SIZE]
 
-    def _name(self, index: int) -> bytes:
-        """The digest of the name alone, without a copy of the key."""
-        start = _HEADER_SIZE + index * _SLOT_SIZE + _NAME_OFFSET
-        return self._map[start : start + _NAME_SIZE]
+    def _places_of(self, names: Container[bytes]) -> list[int]:
+        """The slots of these digests of names; reads the names alone, without a copy of any key."""
+        with memoryview(self._map) as whole, whole[_HEADER_SIZE:] as slots:
+            return [place for place, (name,) in enumerate(_NAME.iter_unpack(slots)) if name in names]
 
     def _slot(self, index: int) -> _Slot | None:
         raw = self._raw(index)

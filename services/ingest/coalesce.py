@@ -62,9 +62,10 @@ class Coalescer:
         """
         pending = self._enter(writes)
         try:
-            if len(pending) == 1:
-                return [await pending[0].outcome]
-            outcomes = await asyncio.gather(*(item.outcome for item in pending), return_exceptions=True)
+            with calls.waiting_for("storage"):
+                if len(pending) == 1:
+                    return [await pending[0].outcome]
+                outcomes = await asyncio.gather(*(item.outcome for item in pending), return_exceptions=True)
         finally:
             for item in pending:
                 item.outcome.cancel()

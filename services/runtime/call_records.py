@@ -6,19 +6,27 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final, Self
 
-from idv.errors import IdvError
+from idv.errors import IdvError, Reason
 from opentelemetry import propagate
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import SpanKind
 
 from services.runtime import calls
 from services.runtime.identity import CERTIFICATE_PROPERTY, Caller, Metadata, Peer
-from services.runtime.logs import Log
+from services.runtime.logs import Log, causes
 from services.runtime.telemetry import Telemetry
 
 _OK: Final = "OK"
 _REASON: Final = "idv.reason"
 _MEASURED: Final = 8
+_ELSEWHERE: Final = frozenset(
+    {
+        Reason.ERROR_REASON_UNAVAILABLE,
+        Reason.ERROR_REASON_OVERLOADED,
+        Reason.ERROR_REASON_DEADLINE_EXCEEDED,
+    }
+)
+"""Failures whose cause lies behind this service: the line says what it waited for, and what went wrong."""
 
 
 class Recorder:
@@ -111,7 +119,10 @@ class CallRecord:
         self._recorder.count(self._method, seconds, code, reason)
         if self._entered is not None:
             self._entered.set_attribute(_REASON, reason)
-        self._line(code, seconds, reason=reason, fields=[violation.field for violation in error.violations])
+        more: dict[str, Any] = {"fields": [violation.field for violation in error.violations]}
+        if error.reason in _ELSEWHERE:
+            more |= {"waiting_for": self._running.waiting_for, "exception_causes": causes(error)}
+        self._line(code, seconds, reason=reason, **more)
 
     def unforeseen(self, failure: Exception) -> None:
         """Logs the types of a failure and where it happened: all that will be known of it."""
@@ -119,6 +130,7 @@ class CallRecord:
             "a call failed unexpectedly",
             method=self._method,
             trace_id=self._running.trace_id,
+            waiting_for=self._running.waiting_for,
             exc_info=failure,
         )
 

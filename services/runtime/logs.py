@@ -17,8 +17,8 @@ from structlog.typing import FilteringBoundLogger
 Log = FilteringBoundLogger
 
 _FRAME = ("event", "level", "timestamp", "service", "deployment", "dropped_keys")
-_CALLS = ("method", "code", "reason", "fields", "duration_ms", "caller", "trace_id")
-_FAILURES = ("exception", "exception_causes", "locations", "library", "location", "sqlstate", "attempt")
+_CALLS = ("method", "code", "reason", "fields", "duration_ms", "caller", "trace_id", "waiting_for")
+_FAILURES = ("exception", "exception_causes", "locations", "library", "location", "attempt")
 _WORK = ("job", "outcome", "state", "address", "count", "bytes", "seconds", "remedy", "revision")
 _DATA = ("day", "slot", "notice_version", "item", "category")
 KEYS: Final = frozenset((*_FRAME, *_CALLS, *_FAILURES, *_WORK, *_DATA))
@@ -105,9 +105,14 @@ def describe(error: BaseException) -> dict[str, Any]:
     chain = list(islice(_causes(error), _MAX_CHAIN))
     return {
         "exception": _type(error),
-        "exception_causes": [_type(part) for part in chain[1:]],
+        "exception_causes": causes(error),
         "locations": [line for part in reversed(chain) for line in locations(part.__traceback__)],
     }
+
+
+def causes(error: BaseException) -> list[str]:
+    """The types of what caused an exception, the nearest first: no message, as it can hold a value."""
+    return [_type(part) for part in islice(_causes(error), 1, _MAX_CHAIN)]
 
 
 def locations(trace: TracebackType | None) -> list[str]:

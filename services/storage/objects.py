@@ -14,10 +14,12 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 from idv.errors import IdvError, Reason
 
+from services.runtime.calls import waiting_for
 from services.storage.settings import ObjectSettings
 
 _GONE = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404"})
 _OWNED = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+_SHUT = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"})
 _PAGE = 1000
 """Objects that one deletion may name."""
 
@@ -32,7 +34,7 @@ class StoredObject(NamedTuple):
 class Objects:
     """The day buckets. `async with Objects(settings) as objects` opens and closes the connections.
 
-    Calls raise UNAVAILABLE when the store is away.
+    Calls raise UNAVAILABLE when the store is away, INTERNAL when it refuses this service's account.
     """
 
     def __init__(self, settings: ObjectSettings) -> None:
@@ -192,14 +194,21 @@ def _code(error: ClientError) -> str:
 @asynccontextmanager
 async def _mapped() -> AsyncIterator[None]:
     """Errors of the client library become the one typed error, once."""
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) in _GONE:
-            raise IdvError(Reason.ERROR_REASON_NOT_FOUND, "there is no such object") from error
-        raise _away() from error
-    except (BotoCoreError, OSError) as error:
-        raise _away() from error
+    with waiting_for("the object store"):
+        try:
+            yield
+        except ClientError as error:
+            if _code(error) in _GONE:
+                raise IdvError(Reason.ERROR_REASON_NOT_FOUND, "there is no such object") from error
+            if _code(error) in _SHUT:
+                raise IdvError(
+                    Reason.ERROR_REASON_INTERNAL,
+                    "the object store does not let this service in",
+                    remedy="correct objects.access_key and objects.secret_key, or what the account may do",
+                ) from error
+            raise _away() from error
+        except (BotoCoreError, OSError) as error:
+            raise _away() from error
 
 
 def _away() -> IdvError:

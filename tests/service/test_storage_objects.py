@@ -101,3 +101,12 @@ async def test_a_store_that_is_away_is_said_to_be(settings: ObjectSettings) -> N
             await buckets.put(DAY, b"body")
     assert caught.value.reason_name == "UNAVAILABLE"
     assert caught.value.retry_after
+
+
+async def test_a_wrong_key_is_told_apart_from_a_store_that_is_away(settings: ObjectSettings) -> None:
+    wrong = settings.model_copy(update={"secret_key": SecretStr("wrong")})
+    async with Objects(wrong) as shut:
+        with pytest.raises(IdvError) as caught:
+            await shut.put(DAY, b"body")
+    assert caught.value.reason_name == "INTERNAL"
+    assert "secret_key" in (caught.value.remedy or "")

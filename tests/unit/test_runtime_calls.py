@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import grpc
 import pytest
 from idv.errors import IdvError, Reason
 
+from services.runtime.calls import waiting_for
 from services.runtime.identity import CallerKind, current_caller
 from tests.echo_service import KINDS, SERVICE, Echo, call
 from tests.runtime_process import SESSION, TENANT, running
@@ -77,6 +79,24 @@ async def test_an_unforeseen_failure_says_nothing_but_a_trace_id(
         assert "canary-4711" not in logged + str(error) + repr(error.metadata)
 
 
+async def test_a_failure_behind_the_service_is_logged_with_what_it_waited_for_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def away(_request: Any) -> None:
+        with waiting_for("the database"):
+            raise IdvError(Reason.ERROR_REASON_UNAVAILABLE, "away") from ConnectionRefusedError("canary-4711")
+
+    async with running(tmp_path, away) as process, process.customer() as channel:
+        with pytest.raises(IdvError):
+            await call(channel, "Unary", Echo(parent=TENANT))
+    logged = capsys.readouterr().out
+    (line,) = [json.loads(text) for text in logged.splitlines() if '"event": "call"' in text]
+    assert line["reason"] == "UNAVAILABLE"
+    assert line["waiting_for"] == "the database"
+    assert line["exception_causes"] == ["ConnectionRefusedError"]
+    assert "canary-4711" not in logged
+
+
 @every_kind
 async def test_a_typed_error_reaches_the_client_whole(kind: str, tmp_path: Path) -> None:
     async def refuse(_request: Any) -> None:
@@ -100,6 +120,23 @@ async def test_a_typed_error_reaches_the_client_whole(kind: str, tmp_path: Path)
         assert (error.metadata, error.retry_after, error.remote) == ({"limit": "32"}, 1.5, True)
         assert isinstance(error.__cause__, grpc.RpcError)
         assert error.__cause__.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("kind", ["Upload", "Chat"])
+async def test_no_client_keeps_a_stream_open_for_longer_than_the_setting(kind: str, tmp_path: Path) -> None:
+    """What an upload holds, such as memory, is given back, however long its client says that it would wait."""
+
+    async def hang(_request: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with (
+        running(tmp_path, hang, server={"upload_deadline": 0.2}) as process,
+        process.customer() as channel,
+    ):
+        with pytest.raises(IdvError) as caught:
+            async with asyncio.timeout(10):
+                await call(channel, kind, Echo(parent=TENANT), timeout=3600)
+        assert caught.value.reason == Reason.ERROR_REASON_DEADLINE_EXCEEDED
 
 
 @every_kind

@@ -27,11 +27,18 @@ class TermsFeed:
 
     async def run(self) -> None:
         """Follows the database until cancelled. While it is away the last known versions stand."""
+        away = False
         while True:
             try:
                 await self.refresh()
             except IdvError as error:
-                self._log.warning("versions not read", reason=error.reason_name)
+                if not away:  # once for each absence, not four times a second
+                    self._log.warning("versions not read", reason=error.reason_name, exc_info=error)
+                away = True
+            else:
+                if away:
+                    self._log.info("versions read again")
+                away = False
             await asyncio.sleep(POLL_SECONDS)
 
     async def refresh(self) -> None:

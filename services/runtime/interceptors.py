@@ -120,6 +120,8 @@ class _Method:
             if self.streams_responses:
                 return None  # a feed runs until its reader leaves
             seconds = self.default_seconds
+        elif self.streams_requests:  # what an upload holds is not the client's to keep for hours
+            seconds = min(seconds, self.default_seconds)
         return asyncio.get_running_loop().time() + calls.shaved(seconds)
 
     async def _admit_and_handle(

@@ -127,7 +127,7 @@ class ServerSettings(_Part):
     unary_deadline: Annotated[float, Field(gt=0)] = 30.0
     """Seconds for a unary call that sets no deadline."""
     upload_deadline: Annotated[float, Field(gt=0)] = 300.0
-    """Seconds for a client stream that sets no deadline."""
+    """Seconds for a client stream at most, and for one that sets no deadline."""
 
 
 class ServiceSettings(BaseSettings):

@@ -124,7 +124,7 @@ async def test_a_typed_error_reaches_the_client_whole(kind: str, tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["Upload", "Chat"])
 async def test_no_client_keeps_a_stream_open_for_longer_than_the_setting(kind: str, tmp_path: Path) -> None:
-    """What an upload holds, such as memory, is given back, however long its client says that it would wait."""
+    """What an upload holds, such as memory, is given back, however long its client would wait."""
 
     async def hang(_request: Any) -> None:
         await asyncio.Event().wait()

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from idv import merkle
+from idv.errors import IdvError
 from idv.notice.v1 import notice_pb2
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 from idv.retention.v1 import deletions_pb2, log_pb2
@@ -89,11 +91,21 @@ async def test_a_deletion_is_proven_by_a_receipt_that_verifies_offline(story: St
 
 async def test_a_record_is_readable_one_second_before_its_term_ends(story: Story) -> None:
     for record in sorted((story.small, story.image), key=lambda record: instant(record.expire_time)):
-        story.stack.travel(to=instant(record.expire_time) - timedelta(seconds=1))
-        body = await story.verification.read(record.name)
-        assert story.stack.clock.now() < instant(record.expire_time), "too slow a machine to tell"
+        body = await until("it is read in its last second", partial(read_in_its_last_second, story, record))
         assert body == story.bodies[record.name]
     story.root_key = await newest_root_key(story)
+
+
+async def read_in_its_last_second(story: Story, record: processing_pb2.Record) -> bytes | None:
+    """The body; None when the machine was too slow for that second, which then is tried again."""
+    end = instant(record.expire_time)
+    story.stack.travel(to=end - timedelta(seconds=1))
+    try:
+        return await story.verification.read(record.name)
+    except IdvError:
+        if story.stack.clock.now() < end:
+            raise
+    return None
 
 
 async def test_it_is_unreadable_from_the_second_on(story: Story) -> None:

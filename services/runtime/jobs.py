@@ -126,28 +126,32 @@ class JobRunner:
         while True:
             now = self.clock.now()
             if self._due is None or now >= self._due or self._due > now + self.job.every:
-                await self._attempt()
-                self._due = self.clock.now() + min(self.job.every, self._retry())
+                pause = await self._attempt()
+                self._due = self.clock.now() + pause
             await asyncio.sleep(min(self.poll_seconds, self.job.every.total_seconds()))
 
     def _retry(self) -> timedelta:
         """How soon to ask for the lease again: another replica may have died while it held it."""
-        return self.job.every if self.leases is None else max(self.job.every / 10, timedelta(seconds=1))
+        if self.leases is None:
+            return self.job.every
+        return min(self.job.every, max(self.job.every / 10, timedelta(seconds=1)))
 
-    async def _attempt(self) -> None:
+    async def _attempt(self) -> timedelta:
+        """Runs the job unless another replica does; returns how long to wait until the next attempt."""
         try:
             if self.leases is None:
                 await self.job.run()
             elif not await self.leases.take(self.job):
-                return
+                return self._retry()
             else:
                 await self._run_leased(self.leases)
         except Exception as error:
             self._runs.add(1, {"job": self.job.name, "outcome": "failed"})
             reason = error.reason_name if isinstance(error, IdvError) else None
             self.log.error("a periodic job failed", job=self.job.name, reason=reason, exc_info=error)
-        else:
-            self._runs.add(1, {"job": self.job.name, "outcome": "done"})
+            return self.job.every
+        self._runs.add(1, {"job": self.job.name, "outcome": "done"})
+        return self._retry()
 
     async def _run_leased(self, leases: Leases) -> None:
         started = self.clock.now()

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from idv.errors import IdvError, Reason
 
 from services.runtime.clock import SystemClock, TravelClock, travel
 from services.runtime.jobs import JobRunner, PeriodicJob
@@ -18,6 +19,7 @@ from services.runtime.logs import configure
 from services.runtime.settings import TelemetrySettings
 from services.runtime.telemetry import Telemetry
 from tests.runtime_process import Signer
+from tests.waiting import until
 
 DAYS = timedelta(days=30)
 SLACK = timedelta(seconds=5)
@@ -66,6 +68,45 @@ async def test_a_job_follows_the_injected_clock_and_not_the_machine(tmp_path: Pa
     travel(path, DAYS)
     second = await asyncio.wait_for(runs.get(), timeout=5)
     assert second - first >= DAYS - SLACK
+    task.cancel()
+    await asyncio.wait([task])
+
+
+class AwayLeases:
+    """Leases in a database that is away."""
+
+    asked = 0
+
+    async def take(self, _job: object = None) -> bool:
+        self.asked += 1
+        raise IdvError(Reason.ERROR_REASON_UNAVAILABLE, "away")
+
+
+class WatchedClock:
+    """A clock that stands where the test sets it, and counts how often it was looked at."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 24, tzinfo=UTC)
+        self.looks = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        return self.time
+
+
+async def test_a_job_that_cannot_learn_of_its_lease_asks_once_a_period() -> None:
+    lines, clock, leases = io.StringIO(), WatchedClock(), AwayLeases()
+    log = configure(service="echo", deployment="test", level="error", stream=lines)
+    telemetry = Telemetry(TelemetrySettings(), service="echo", deployment="test")
+    job = PeriodicJob("sweep", timedelta(hours=1), leases.take)  # type: ignore[arg-type]  # never run
+    runner = JobRunner(job, clock, log, telemetry, leases, poll_seconds=0)  # type: ignore[arg-type]
+    task = asyncio.create_task(runner.forever())
+    for attempts in (1, 1, 2, 2, 3):
+        looks = clock.looks
+        await until("the clock is looked at", lambda: clock.looks > looks + 5)  # noqa: B023 - in this turn
+        assert leases.asked == attempts
+        clock.time += timedelta(minutes=30)
+    assert lines.getvalue().count("a periodic job failed") == 3
     task.cancel()
     await asyncio.wait([task])
 

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import hmac
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -57,7 +56,7 @@ class Inspector:
     ) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def inspect(self, chunks: Sequence[bytes], declared: str, sha256: bytes) -> Inspected:
+    async def inspect(self, received: bytearray, declared: str, sha256: bytes) -> Inspected:
         """The body as it will be stored.
 
         Raises CHECKSUM_MISMATCH, EMPTY_BODY, TOO_LARGE and the MEDIA_ refusals. The caller holds the memory
@@ -66,7 +65,7 @@ class Inspector:
         run, threads = asyncio.get_running_loop().run_in_executor, self._threads
         try:
             async with self._memory.held(check.stripping_bytes(declared, self.limits)):
-                stripped = await run(threads, _prove_and_strip, chunks, declared, sha256, self.limits)
+                stripped = await run(threads, _prove_and_strip, received, declared, sha256, self.limits)
             async with self._memory.held(check.decoding_bytes(stripped)):
                 return await run(threads, _decode_and_digest, stripped, declared)
         except MediaError as fault:
@@ -74,8 +73,8 @@ class Inspector:
             raise IdvError(fault.reason, fault.message, field=field, remedy=fault.remedy) from None
 
 
-def _prove_and_strip(chunks: Sequence[bytes], declared: str, sha256: bytes, limits: MediaLimits) -> Stripped:
-    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _prove_and_strip(received: bytearray, declared: str, sha256: bytes, limits: MediaLimits) -> Stripped:
+    body = bytes(received)
     if not hmac.compare_digest(hashlib.sha256(body).digest(), sha256):
         raise IdvError(
             Reason.ERROR_REASON_CHECKSUM_MISMATCH,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,13 +15,27 @@ from services.ingest.uploads import receive_body
 
 async def chunks(*bodies: bytes, then_stall: bool = False) -> AsyncIterator[ingest_pb2.UploadMediaRequest]:
     for body in bodies:
+        await asyncio.sleep(0)  # each comes by itself
         yield ingest_pb2.UploadMediaRequest(chunk=body)
     if then_stall:
         await asyncio.Event().wait()
 
 
 async def test_the_chunks_of_a_whole_body_come_in_order() -> None:
-    assert await receive_body(chunks(b"ab", b"c"), 3, idle_seconds=5) == [b"ab", b"c"]
+    assert await receive_body(chunks(b"ab", b"c"), 3, idle_seconds=5) == b"abc"
+
+
+async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_declares() -> None:
+    """An object for each of a million chunks would take ten times what the budget counted."""
+    size = 50_000
+    tiny = (b"ab",) * (size // 2)
+    tracemalloc.start()
+    try:
+        await receive_body(chunks(*tiny), size, idle_seconds=5)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * size
 
 
 async def test_a_client_that_stands_still_is_given_up() -> None:

@@ -25,9 +25,9 @@ async def test_the_chunks_of_a_whole_body_come_in_order() -> None:
     assert await receive_body(chunks(b"ab", b"c"), 3, idle_seconds=5) == b"abc"
 
 
-async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_declares() -> None:
+async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_a_whole_one() -> None:
     """An object for each of a million chunks would take ten times what the budget counted."""
-    size = 50_000
+    size = 100_000
     tiny = (b"ab",) * (size // 2)
     tracemalloc.start()
     try:
@@ -35,7 +35,7 @@ async def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_declares() -> 
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < 3 * size
+    assert most < 4 * size  # the event loop has some too; the chunks alone would take twenty times the size
 
 
 async def test_a_client_that_stands_still_is_given_up() -> None:

@@ -5,6 +5,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+RESOLVE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## list the targets
@@ -54,9 +56,9 @@ docs: env ## write the reference pages that are made from contracts and settings
 
 lock: env ## resolve the locks anew: hashes, no addresses
 	@for lock in "requirements.txt" "requirements-local.txt --extra local" "requirements-dev.txt --extra local requirements-dev.in"; do \
-	  set -- $$lock; uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	    --no-emit-index-url --no-emit-find-links --no-emit-package idv-protos pyproject.toml $${@:2} -o $$1; done
+	  set -- $$lock; $(RESOLVE) --no-emit-package idv-protos pyproject.toml $${@:2} -o $$1; done
 	@awk '/^uv==/{p=1} p{print} p&&!/\\$$/{exit}' requirements-dev.txt > requirements-bootstrap.txt
+	@echo hatchling | $(RESOLVE) -c requirements-dev.txt - -o requirements-build.txt
 
 release-contract: env ## take today's contract as the one that later changes must not break
 	@python protos/generate.py --descriptors protos/released.binpb

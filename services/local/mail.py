@@ -8,18 +8,18 @@ import email.policy
 import secrets
 from email.message import EmailMessage
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from services.local.files import write_private
 from services.local.ports import LOOPBACK, free_port
+from services.local.server import Server
 
 _MAX_MESSAGE_BYTES = 10 << 20
 
 
-class MailSink:
+class MailSink(Server):
     """An SMTP server on loopback. A message is on disk before the client is told that it was accepted.
 
     Each is one `.eml` file as it was sent, after one line with the recipients of its envelope. File names are
@@ -55,15 +55,6 @@ class MailSink:
         """Everything received so far, oldest first; `message["X-Envelope-To"]` names the recipients."""
         paths = sorted(self.directory.glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
         return [_parsed(path) for path in paths]
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Called by the SMTP protocol for each message; the answer is what the client sees."""

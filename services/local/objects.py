@@ -8,8 +8,6 @@ import secrets
 import signal
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from services.local import weed
 from services.local.errors import LocalError
@@ -17,6 +15,7 @@ from services.local.files import write_private
 from services.local.leftovers import end_recorded, forget, record
 from services.local.ports import LOOPBACK, PortBook
 from services.local.process import Process
+from services.local.server import Server
 from services.local.weed import Ports
 
 REGION = "us-east-1"
@@ -33,7 +32,7 @@ class Identity:
     secret_key: str
 
 
-class ObjectStore:
+class ObjectStore(Server):
     """SeaweedFS on free loopback ports with named identities and flushed writes.
 
     `async with ObjectStore(directory) as objects:` starts it and returns when an object can be written;
@@ -113,25 +112,11 @@ class ObjectStore:
         if self._process:
             await self._process.kill()
 
-    async def restart(self) -> None:
-        """Stop if running, then start again on the same ports."""
-        await self.stop()
-        await self.start()
-
     async def wait(self) -> int:
         """Wait until the server ends, for whatever reason, and return its exit code."""
         if self._process is None:
             raise LocalError("The object store was never started.")
         return await self._process.wait()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     def _write_identities(self) -> None:
         path = self.directory / "identities.json"

@@ -9,8 +9,6 @@ import secrets
 import shutil
 import signal
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from services.local.account import server_account, take_over
 from services.local.errors import LocalError
@@ -18,6 +16,7 @@ from services.local.files import sync_folder, write_private
 from services.local.leftovers import end_leftover_postgres
 from services.local.ports import LOOPBACK, free_port
 from services.local.process import Process, Unprivileged
+from services.local.server import Server
 
 ADMIN = "idv_admin"
 _READY_SECONDS = 30.0
@@ -47,7 +46,7 @@ _INITDB = (
 )
 
 
-class Postgres:
+class Postgres(Server):
     """PostgreSQL 18 on a free loopback port, passwords by SCRAM, checksums and fsync on.
 
     `async with Postgres(directory) as postgres:` initialises the directory if it is empty, starts the
@@ -127,25 +126,11 @@ class Postgres:
         if self._process:
             await self._process.kill()
 
-    async def restart(self) -> None:
-        """Stop if running, then start again on the same port."""
-        await self.stop()
-        await self.start()
-
     async def wait(self) -> int:
         """Wait until the server ends, for whatever reason, and return its exit code."""
         if self._process is None:
             raise LocalError("PostgreSQL was never started.")
         return await self._process.wait()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def _data(self) -> Path:

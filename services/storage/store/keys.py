@@ -61,6 +61,12 @@ async def newest_version(connection: AsyncConnection) -> int:
     return int(await connection.scalar(select(func.coalesce(func.max(root_keys.c.version), 0))) or 0)
 
 
+async def list_destroyed(connection: AsyncConnection) -> list[Epoch]:
+    """The epochs whose root key was destroyed, ever."""
+    query = select(root_keys.c.day, root_keys.c.slot).where(root_keys.c.destroy_time.is_not(None))
+    return [Epoch(row.day, row.slot) for row in await connection.execute(query)]
+
+
 async def add_root(connection: AsyncConnection, epoch: Epoch, version: int, sealed: bytes) -> None:
     """Adds the epoch's root key."""
     values = {"day": epoch.day, "slot": epoch.slot, "version": version, "sealed": sealed}

@@ -16,7 +16,7 @@ from tests.integration.callers import NOBODY, Caller, Callers, service
 from tests.integration.verification import Opened, Verification
 
 FAILURES = {"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "OVERLOADED"}
-# What a model of the contract cannot make: fields that name real things and would only be refused otherwise.
+# Fields that name real things: drawn at random they would only ever be refused.
 KEPT = ("parent", "session", "session_token", "request_id")
 
 

@@ -9,7 +9,7 @@ import protovalidate
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from idv.types.v1 import data_pb2
 
@@ -25,6 +25,7 @@ def found(content: bytes) -> bool:
     return any(pattern in content for pattern in CANARIES.patterns())
 
 
+@settings(deadline=None)
 @given(before=TEXTS, after=TEXTS)
 def test_a_canary_is_found_in_every_spelling(before: bytes, after: bytes) -> None:
     content = before + CANARIES.mark.encode() + after
@@ -34,6 +35,7 @@ def test_a_canary_is_found_in_every_spelling(before: bytes, after: bytes) -> Non
     assert found(base64.urlsafe_b64encode(content))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=4096))
 def test_nothing_is_found_where_nothing_was_planted(content: bytes) -> None:
     assert not found(content)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.ingest.tokens import KeyFileError, read_key
 from services.runtime import setting_checks as checks
+from services.runtime.keysets import parse_jwks
 from services.runtime.settings import Address, ReadableFile, ServiceSettings, SessionTokenTrust, TokenTrust
+
+
+def _session_key(file: Path) -> Path:
+    try:
+        read_key(file)
+    except KeyFileError as error:
+        raise checks.fault(str(error), "give a private Ed25519 key as a JWK with a kid") from error
+    return file
 
 
 class MediaSettings(BaseModel):
@@ -54,7 +65,7 @@ class IngestSettings(ServiceSettings):
     """Whose tokens are Customers' credentials; without it no such token is accepted."""
     session_tokens: SessionTokenTrust
     """The upload tokens: signed with this issuer and audience, and verified."""
-    session_key: ReadableFile
+    session_key: Annotated[ReadableFile, AfterValidator(_session_key)]
     """The private JWK (Ed25519) that signs upload tokens; its public half stands in `session_tokens.jwks`."""
     storage_target: Address
     """Where storage is reached, by mutual TLS."""
@@ -70,6 +81,19 @@ class IngestSettings(ServiceSettings):
     """Bytes up to which a checked body shares a call to storage with small items; larger ones do not."""
     media: MediaSettings = MediaSettings()
     limits: LimitSettings = LimitSettings()
+
+    @field_validator("session_key")
+    @classmethod
+    def _is_published(cls, value: Path, info: ValidationInfo) -> Path:
+        trust: SessionTokenTrust | None = info.data.get("session_tokens")
+        if trust is not None and isinstance(trust.source, Path):
+            key, published = read_key(value), parse_jwks(trust.source.read_bytes())
+            if not any(one.kid == key.kid and one.thumbprint() == key.thumbprint() for one in published):
+                raise checks.fault(
+                    f"{trust.source} does not publish the key of {value}: no upload token would be accepted",
+                    "add its public half to session_tokens.jwks",
+                )
+        return value
 
     @field_validator("limits")
     @classmethod

@@ -25,6 +25,17 @@ class KeyFileError(Exception):
     """The file named by the setting session_key holds no private Ed25519 key with an id."""
 
 
+def read_key(file: Path) -> OKPKey:
+    """The private JWK in a file; raises KeyFileError."""
+    try:
+        key = OKPKey.import_key(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, JoseError) as error:
+        raise KeyFileError(f"{file} holds no JWK") from error
+    if not key.is_private or key.curve_name != _ALGORITHM or not key.kid:
+        raise KeyFileError(f"{file} holds no private Ed25519 key with an id")
+    return key
+
+
 class TokenSigner:
     """Signs the upload token of a session; the same session always gets the same token (RFC 8032 is
     deterministic).
@@ -38,13 +49,7 @@ class TokenSigner:
     @classmethod
     def load(cls, file: Path, *, issuer: str, audience: str) -> TokenSigner:
         """Reads the private JWK; raises KeyFileError."""
-        try:
-            key = OKPKey.import_key(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, JoseError) as error:
-            raise KeyFileError(f"{file} holds no JWK") from error
-        if not key.is_private or key.curve_name != _ALGORITHM or not key.kid:
-            raise KeyFileError(f"{file} holds no private Ed25519 key with an id")
-        return cls(key, issuer=issuer, audience=audience)
+        return cls(read_key(file), issuer=issuer, audience=audience)
 
     def sign(self, session: processing_pb2.Session) -> str:
         """The token: session, items, notice version, and the instant at which the session closes."""

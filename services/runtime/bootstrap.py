@@ -77,7 +77,7 @@ class Runtime:
             stack.push_async_callback(asyncio.to_thread, telemetry.close)
             if runtime._database is not None:
                 await stack.enter_async_context(runtime._database)
-            await runtime._core.authenticator.refresh()
+            await runtime._read_keys()
             await stack.enter_async_context(runtime._peers)
             yield runtime
 
@@ -164,7 +164,11 @@ class Runtime:
         while True:
             complete = all(verifier.keys.current() for verifier in self._verifiers)
             await asyncio.sleep(_KEY_REFRESH_SECONDS if complete else _KEY_RETRY_SECONDS)
-            await self._core.authenticator.refresh()
+            await self._read_keys()
+
+    async def _read_keys(self) -> None:
+        for failure in await self._core.authenticator.refresh():
+            self.log.warning("keys that verify tokens were not read", state=str(failure))
 
     def _verifier(self, trust: TokenTrust | None, *, session_tokens: bool = False) -> TokenVerifier | None:
         if trust is None:

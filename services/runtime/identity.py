@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
@@ -116,11 +115,18 @@ class Authenticator:
             raise _unauthenticated("the call carries several authorization headers", "send exactly one")
         return self._from_bearer(bearer[0])
 
-    async def refresh(self) -> None:
-        """Reads every issuer's keys again, as often as their source allows; a failure keeps the known."""
+    async def refresh(self) -> list[KeysUnavailableError]:
+        """Reads every issuer's keys again, as often as their source allows; returns why some were not read.
+
+        A failure keeps the keys that are known.
+        """
+        failures = []
         for verifier in self._verifiers.values():
-            with suppress(KeysUnavailableError):
+            try:
                 await verifier.refresh()
+            except KeysUnavailableError as failure:
+                failures.append(failure)
+        return failures
 
     def _from_certificate(self, uris: tuple[bytes, ...]) -> Caller:
         known = self._by_uri.get(uris)

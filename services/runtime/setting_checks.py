@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
+from services.runtime.keysets import KeysUnavailableError, parse_jwks
+
 _ENCODING = serialization.Encoding.DER
 _FORMAT = serialization.PublicFormat.SubjectPublicKeyInfo
 
@@ -63,13 +65,17 @@ def postgres_dsn(value: SecretStr) -> SecretStr:
 
 
 def jwks_source(value: str) -> str:
-    """Lets a readable file or an http(s) URL pass."""
+    """Lets an http(s) URL pass, or a readable file that holds a JWKS of public keys."""
     if "://" in value:
         parts = urlsplit(value)
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise fault("this is no https address", "write for example https://id.example.com/jwks.json")
         return value
-    readable_file(Path(value))
+    path = readable_file(Path(value))
+    try:
+        parse_jwks(path.read_bytes())
+    except KeysUnavailableError as error:
+        raise fault(f"{path} cannot be used: {error}", "write the issuer's public keys as a JWKS") from None
     return value
 
 

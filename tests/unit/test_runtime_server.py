@@ -29,7 +29,7 @@ from services.runtime.peers import Peers
 from services.runtime.settings import ServiceSettings, TlsFiles
 from services.runtime.start_error import StartError
 from tests.echo_service import BARE_SERVICE, Echo, EchoServicer, add_echo, call
-from tests.runtime_process import TENANT, Process, make_settings, running
+from tests.runtime_process import TENANT, Process, Signer, make_settings, running
 from tests.waiting import until
 
 
@@ -76,7 +76,7 @@ async def test_the_mutual_port_takes_no_client_without_certificate(tmp_path: Pat
 
 
 async def test_a_method_without_rule_stops_the_start_and_all_are_named(tmp_path: Path) -> None:
-    (tmp_path / "jwks.json").write_text("{}")
+    Signer(tmp_path / "jwks.json")
     async with Runtime.start(make_settings(tmp_path), service="echo") as runtime:
         runtime.add(add_echo, EchoServicer(), BARE_SERVICE)
         with pytest.raises(MissingRuleError, match=r"(?s)First.*Second"):
@@ -226,7 +226,7 @@ async def test_another_services_refusal_of_us_is_not_blamed_on_our_caller(tmp_pa
 
 async def test_a_job_runs_at_the_start_and_survives_its_own_failure(tmp_path: Path) -> None:
     runs = asyncio.Queue[int]()
-    (tmp_path / "jwks.json").write_text("{}")
+    Signer(tmp_path / "jwks.json")
 
     async def fail() -> None:
         await runs.put(1)
@@ -242,7 +242,7 @@ async def test_a_job_runs_at_the_start_and_survives_its_own_failure(tmp_path: Pa
 
 
 async def test_a_leased_job_without_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "jwks.json").write_text("{}")
+    Signer(tmp_path / "jwks.json")
 
     async def run() -> None:
         return None

@@ -17,7 +17,7 @@ from joserfc.jwk import OctKey, OKPKey
 
 from services.runtime.keysets import KeysUnavailableError, parse_jwks
 from services.runtime.tokens import TokenVerifier, UnknownKeyError, audience_of
-from tests.runtime_process import ISSUER, TENANT, Signer
+from tests.runtime_process import ISSUER, TENANT, Signer, running
 
 
 class SetClock:
@@ -160,3 +160,13 @@ def test_symmetric_keys_are_no_key_set() -> None:
 
 def test_several_audiences_choose_no_verifier(signer: Signer) -> None:
     assert audience_of(signer.token(aud=["idv", "idv-upload"])) is None
+
+
+async def test_keys_that_cannot_be_read_are_said_in_the_log_with_their_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = {"jwks": "http://127.0.0.1:1/jwks", "issuer": "https://id.example.com"}
+    async with running(tmp_path, customer_tokens=away):
+        logged = capsys.readouterr().out
+    assert "keys that verify tokens were not read" in logged
+    assert "the JWKS cannot be fetched: URLError" in logged

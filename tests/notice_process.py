@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from idv import channel
+from idv.notice.v1.customers_pb2_grpc import CustomerServiceStub
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 
 from services.local.authority import DevelopmentAuthority
@@ -23,6 +24,7 @@ from services.runtime.clock import travel
 from tests.runtime_process import ISSUER, Signer
 
 if TYPE_CHECKING:
+    from idv.notice.v1.customers_pb2_grpc import CustomerServiceAsyncStub
     from idv.notice.v1.notice_pb2_grpc import NoticeServiceAsyncStub
 
 
@@ -62,14 +64,20 @@ class Process:
         """The officer's stub."""
         return self.notices("officer")
 
+    def customers(self, name: str = "officer") -> CustomerServiceAsyncStub:
+        """The stub for Customers of an internal service."""
+        return CustomerServiceStub(self.service(name))
+
     def travel(self, **duration: float) -> None:
         """Moves the service's clock to an offset from real time."""
         travel(self.time_file, timedelta(**duration))
 
 
 @asynccontextmanager
-async def running(folder: Path, database: ServiceDatabase) -> AsyncIterator[Process]:
-    """A notice service that serves while the block runs."""
+async def running(
+    folder: Path, database: ServiceDatabase, mail_server: str | None = None
+) -> AsyncIterator[Process]:
+    """A notice service that serves while the block runs, with a mail server if one is given."""
     signer, authority = Signer(folder / "jwks.json"), DevelopmentAuthority(folder)
     files = authority.service("notice")
     page = f"127.0.0.1:{free_port()}"
@@ -81,6 +89,7 @@ async def running(folder: Path, database: ServiceDatabase) -> AsyncIterator[Proc
             "listen_tls": "127.0.0.1:0",
             "listen_mtls": "127.0.0.1:0",
             "listen_page": page,
+            "mail": mail_server and {"server": mail_server, "tls": "none", "sender": "privacy@idv.example"},
             "tls": {name: str(path) for name, path in vars(files).items()},
             "customer_tokens": {"jwks": str(signer.path), "issuer": ISSUER},
             "database": {"dsn": database.dsn},
@@ -90,7 +99,7 @@ async def running(folder: Path, database: ServiceDatabase) -> AsyncIterator[Proc
         }
     )
     async with Runtime.start(settings, service="notice") as runtime:
-        serving = asyncio.create_task(serve(runtime, settings.listen_page))
+        serving = asyncio.create_task(serve(runtime, settings))
         started = asyncio.create_task(runtime.serving.wait())
         await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():

@@ -27,6 +27,8 @@ WITHOUT_TOKENS = ("storage",)
 """Services that only internal services call: they have no port for bearer tokens."""
 JOB_SECONDS = 2.0
 """Seconds between two runs of a periodic job: whoever moves the clock wants to see what follows soon."""
+MAIL_SENDER = "privacy@idv.example"
+"""From whom mails are."""
 PAGE = "notice.page"
 """Name of the public page's port in the port book."""
 
@@ -120,7 +122,10 @@ def _storage(parts: Parts) -> dict[str, Any]:
 
 
 def _notice(parts: Parts) -> dict[str, Any]:
-    return {"listen_page": parts.ports.address(PAGE)}
+    return {
+        "listen_page": parts.ports.address(PAGE),
+        "mail": {"server": parts.mail.address, "tls": "none", "sender": MAIL_SENDER},
+    }
 
 
 def _ingest(parts: Parts) -> dict[str, Any]:

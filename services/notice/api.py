@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -14,6 +13,7 @@ from idv.notice.v1 import notice_pb2 as pb
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceServicer
 
 from services.notice import errors, messages
+from services.notice.calls import fingerprint
 from services.notice.catalogue import CatalogueItem
 from services.notice.content import Version
 from services.notice.folder import Sources
@@ -141,8 +141,7 @@ def _texts(request: pb.CreateNoticeRequest) -> dict[str, str]:
 
 
 def _call(method: str, request: Message, request_id: str) -> Call:
-    content = method.encode() + b"\0" + request.SerializeToString(deterministic=True)
-    return Call(current_caller().name, UUID(request_id), hashlib.sha256(content).digest())
+    return Call(current_caller().name, UUID(request_id), fingerprint(method, request))
 
 
 def _number(name: str) -> int:

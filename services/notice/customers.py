@@ -1,35 +1,93 @@
-"""Customers and deliveries, which this release does not serve yet."""
+"""The methods on Customers: requests translated, and passed on to the accounts and the outbox."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+from uuid import UUID
 
+from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
+from idv.notice.v1 import customers_pb2 as pb
 from idv.notice.v1.customers_pb2_grpc import CustomerServiceServicer
+
+from services.notice.accounts import messages
+from services.notice.accounts.accounts import AccountCall, Accounts
+from services.notice.calls import fingerprint
+from services.notice.mail.composing import Matter
+from services.notice.mail.outbox import Outbox
+from services.notice.mail.store import Mail
+from services.notice.messages import instant, stamp
+from services.runtime.resources import customer_name, parse_customer
+
+_PAGE: Final = 100
 
 
 class CustomerApi(CustomerServiceServicer):
-    """In the contract, and answered NOT_SERVED: nobody may take silence for a registration or a delivery."""
+    """Accounts of Customers, and mail to them.
 
-    async def CreateCustomer(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("CreateCustomer")
+    Acknowledgement and deliveries of notices are in the contract and answered NOT_SERVED: nobody may take
+    silence for either.
+    """
 
-    async def GetCustomer(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("GetCustomer")
+    def __init__(self, accounts: Accounts, outbox: Outbox) -> None:
+        self._accounts = accounts
+        self._outbox = outbox
 
-    async def ListCustomers(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("ListCustomers")
+    async def CreateCustomer(
+        self, request: pb.CreateCustomerRequest, context: Any
+    ) -> pb.CreateCustomerResponse:
+        """Registers a Customer; see `Accounts.create`."""
+        account = messages.account(request.customer, "customer")
+        created = await self._accounts.create(account, _call("CreateCustomer", request, request.request_id))
+        return pb.CreateCustomerResponse(customer=messages.customer(created))
 
-    async def UpdateCustomer(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("UpdateCustomer")
+    async def ImportCustomers(
+        self, request: pb.ImportCustomersRequest, context: Any
+    ) -> pb.ImportCustomersResponse:
+        """Registers all or none; see `Accounts.import_all`."""
+        accounts = [
+            messages.account(one, f"customers[{index}]") for index, one in enumerate(request.customers)
+        ]
+        call = _call("ImportCustomers", request, request.request_id)
+        return pb.ImportCustomersResponse(customer_count=await self._accounts.import_all(accounts, call))
 
-    async def SetCustomerState(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("SetCustomerState")
+    async def GetCustomer(self, request: pb.GetCustomerRequest, context: Any) -> pb.GetCustomerResponse:
+        """Describes a Customer."""
+        account = await self._accounts.get(parse_customer(request.name, field="name"))
+        return pb.GetCustomerResponse(customer=messages.customer(account))
+
+    async def ListCustomers(self, request: pb.ListCustomersRequest, context: Any) -> pb.ListCustomersResponse:
+        """Lists Customers by id."""
+        size = request.page_size or _PAGE
+        after = parse_customer(request.page_token, field="page_token") if request.page_token else ""
+        page = await self._accounts.page(after, size + 1)
+        token = customer_name(page[size - 1].tenant) if len(page) > size else ""
+        return pb.ListCustomersResponse(customers=map(messages.customer, page[:size]), next_page_token=token)
+
+    async def UpdateCustomer(
+        self, request: pb.UpdateCustomerRequest, context: Any
+    ) -> pb.UpdateCustomerResponse:
+        """Changes named fields; see `Accounts.update`."""
+        tenant = parse_customer(request.customer_name, field="customer_name")
+        if request.customer.name != request.customer_name:
+            raise IdvError(
+                Reason.ERROR_REASON_INVALID_ARGUMENT,
+                "customer.name is another Customer than customer_name",
+                field="customer.name",
+                remedy="name the same Customer twice",
+            )
+        call = _call("UpdateCustomer", request, request.request_id)
+        account = await self._accounts.update(tenant, messages.changes(request), call)
+        return pb.UpdateCustomerResponse(customer=messages.customer(account))
+
+    async def SetCustomerState(
+        self, request: pb.SetCustomerStateRequest, context: Any
+    ) -> pb.SetCustomerStateResponse:
+        """Suspends or activates; see `Accounts.set_state`."""
+        call = _call("SetCustomerState", request, request.request_id)
+        tenant = parse_customer(request.name, field="name")
+        account = await self._accounts.set_state(tenant, request.state, call)
+        return pb.SetCustomerStateResponse(customer=messages.customer(account))
 
     async def AcknowledgeNotice(self, request: Any, context: Any) -> Any:
         """Not served yet."""
@@ -39,9 +97,41 @@ class CustomerApi(CustomerServiceServicer):
         """Not served yet."""
         _refuse("ListDeliveries")
 
-    async def SendMessage(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("SendMessage")
+    async def SendMessage(self, request: pb.SendMessageRequest, context: Any) -> pb.SendMessageResponse:
+        """Puts a mail into the outbox, or tells how it stands; see `Outbox.put`."""
+        tenant = parse_customer(request.customer, field="customer")
+        print_of_it = fingerprint("SendMessage", request)
+        mail = await self._outbox.put(tenant, UUID(request.request_id), print_of_it, _matter(request))
+        return pb.SendMessageResponse(delivery=_delivery(mail))
+
+
+def _matter(request: pb.SendMessageRequest) -> Matter:
+    """Raises INVALID_ARGUMENT where a relay does not say when it was received and when it is due."""
+    received = (
+        instant(request.receive_time, field="receive_time") if request.HasField("receive_time") else None
+    )
+    due = instant(request.due_time, field="due_time") if request.HasField("due_time") else None
+    if request.kind != pb.MESSAGE_KIND_DELETION_DONE and (received is None or due is None):
+        raise IdvError(
+            Reason.ERROR_REASON_INVALID_ARGUMENT,
+            "a relay says when it was received and when it is due",
+            field="receive_time" if received is None else "due_time",
+            remedy="set both",
+        )
+    return Matter(request.kind, request.case_number, received, due, request.request_kind)
+
+
+def _delivery(mail: Mail) -> pb.Delivery:
+    return pb.Delivery(
+        customer=customer_name(mail.tenant),
+        state=mail.state,
+        reply=mail.reply or "",
+        state_time=stamp(mail.state_time),
+    )
+
+
+def _call(method: str, request: Message, request_id: str) -> AccountCall:
+    return AccountCall(UUID(request_id), fingerprint(method, request))
 
 
 def _refuse(method: str) -> NoReturn:

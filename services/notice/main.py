@@ -6,12 +6,17 @@ import asyncio
 
 from idv.notice.v1 import customers_pb2, customers_pb2_grpc, notice_pb2, notice_pb2_grpc
 
+from services.notice.accounts.accounts import Accounts
 from services.notice.api import NoticeApi
 from services.notice.catalogue import catalogue
 from services.notice.customers import CustomerApi
+from services.notice.mail.composing import Composer
+from services.notice.mail.courier import Courier
+from services.notice.mail.outbox import Outbox
+from services.notice.mail.smtp import SmtpSession
 from services.notice.page_server import PageServer
 from services.notice.pages import Pages
-from services.notice.settings import NoticeSettings
+from services.notice.settings import MailSettings, NoticeSettings
 from services.notice.stream import TermsFeed
 from services.notice.versions import Versions
 from services.runtime.bootstrap import Runtime
@@ -23,11 +28,11 @@ _CUSTOMERS = customers_pb2.DESCRIPTOR.services_by_name["CustomerService"]
 async def main(settings: NoticeSettings) -> None:
     """Serves until SIGTERM. Raises UnsafeDatabaseError, IdvError or OSError when it cannot start."""
     async with Runtime.start(settings, service="notice") as runtime:
-        await serve(runtime, settings.listen_page)
+        await serve(runtime, settings)
 
 
-async def serve(runtime: Runtime, listen_page: str) -> None:
-    """Serves versions and pages on a runtime until it is told to stop."""
+async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
+    """Serves versions, Customers and pages on a runtime, and sends mail, until it is told to stop."""
     items = catalogue()
     versions = Versions(runtime.database, runtime.clock, items)
     feed = TermsFeed(versions, runtime.log)
@@ -35,8 +40,32 @@ async def serve(runtime: Runtime, listen_page: str) -> None:
     pages = Pages(feed, versions, runtime.clock, items)
     notices = NoticeApi(versions, feed, runtime.clock, items)
     runtime.add(notice_pb2_grpc.add_NoticeServiceServicer_to_server, notices, _NOTICES)
-    runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, CustomerApi(), _CUSTOMERS)
+    accounts = Accounts(
+        runtime.database, runtime.clock, {code for code, item in items.items() if item.optional}
+    )
+    composer = Composer(settings.mail.from_whom) if settings.mail else None
+    customers = CustomerApi(accounts, Outbox(runtime.database, accounts, composer, runtime.clock))
+    runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, customers, _CUSTOMERS)
+    listen_page = settings.listen_page
     async with PageServer(pages.application(), listen_page, runtime.log), asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(feed.run())
+        background = [tasks.create_task(feed.run())]
+        if settings.mail is not None:
+            background.append(tasks.create_task(_courier(runtime, settings.mail).run()))
         await runtime.serve()
-        following.cancel()
+        for task in background:
+            task.cancel()
+
+
+def _courier(runtime: Runtime, mail: MailSettings) -> Courier:
+    outcomes = runtime.telemetry.meter.create_counter(
+        "idv.mail.attempts", description="Attempts to send a mail, by outcome."
+    )
+    relay = mail.relay
+    return Courier(
+        runtime.database,
+        lambda: SmtpSession(relay),
+        runtime.clock,
+        runtime.log,
+        mail.terms,
+        lambda outcome: outcomes.add(1, {"outcome": outcome}),
+    )

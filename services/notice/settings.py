@@ -2,9 +2,124 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from email_validator import EmailNotValidError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import SettingsConfigDict
 
-from services.runtime.settings import Address, DatabaseSettings, ServiceSettings
+from services.notice.accounts.customer import envelope_address
+from services.notice.mail.composing import Sender
+from services.notice.mail.courier import CourierTerms
+from services.notice.mail.schedule import Schedule
+from services.notice.mail.smtp import Relay
+from services.runtime import setting_checks as checks
+from services.runtime.settings import Address, DatabaseSettings, ReadableFile, ServiceSettings
+
+
+def _mail_address(text: str) -> str:
+    try:
+        return envelope_address(text)
+    except EmailNotValidError:
+        raise checks.fault("this is no e-mail address", "write for example privacy@idv.example") from None
+
+
+class MailSettings(BaseModel):
+    """The mail server that mails are handed to, and how they are tried."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    server: Address
+    """The mail server that takes everything for delivery: `host:port`."""
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    """How TLS begins; without it nothing is sent. `none` is for a sink on the same machine, in a `local`
+    environment only.
+    """
+    authority: ReadableFile | None = None
+    """PEM: who may sign the mail server's certificate. Default: the authorities that the system trusts."""
+    user: str | None = None
+    """User name to log in with, after TLS."""
+    password: SecretStr | None = None
+    """Its password."""
+    sender: Annotated[str, AfterValidator(_mail_address)]
+    """From whom mails are. Its domain stands in every Message-ID: do not change it while mails wait."""
+    sender_name: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,78}$")] = "ID Verification privacy desk"
+    """The sender's name for people."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
+    """Sessions with the mail server at once, of each replica."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
+    """Seconds for one attempt at most."""
+    takeover_seconds: Annotated[float, Field(gt=0, le=3600)] = 180.0
+    """Seconds after which a mail whose worker died is sent again; at least twice `timeout_seconds`."""
+    retry_minutes: Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=32)
+    ] = (
+        1.0,
+        5.0,
+        15.0,
+        60.0,
+        240.0,
+    )
+    """Minutes after the first, second, … attempt that was put off; the last counts for all that follow."""
+    give_up_days: Annotated[float, Field(gt=0, le=30)] = 5.0
+    """Days after which a mail that was only ever put off has failed for good."""
+
+    @model_validator(mode="after")
+    def _hold_together(self) -> Self:
+        if self.takeover_seconds < 2 * self.timeout_seconds:
+            raise checks.fault(
+                "takeover_seconds is less than twice timeout_seconds: mails would be sent twice",
+                "raise mail.takeover_seconds or lower mail.timeout_seconds",
+            )
+        if (self.user is None) != (self.password is None):
+            raise checks.fault("user and password belong together", "set both or neither")
+        if self.user is not None and self.tls == "none":
+            raise checks.fault(
+                "a password must not be sent without TLS", "set mail.tls, or take user and password out"
+            )
+        return self
+
+    @property
+    def relay(self) -> Relay:
+        """The mail server as a session needs it."""
+        host, _, port = self.server.rpartition(":")
+        return Relay(
+            host=host.strip("[]"),
+            port=int(port),
+            tls=self.tls,
+            authority=self.authority,
+            user=self.user,
+            password=self.password.get_secret_value() if self.password else None,
+            sender=self.sender,
+            timeout_seconds=self.timeout_seconds,
+        )
+
+    @property
+    def from_whom(self) -> Sender:
+        """Who mails are from."""
+        return Sender(self.sender, self.sender_name)
+
+    @property
+    def terms(self) -> CourierTerms:
+        """How the workers go about it."""
+        steps = tuple(timedelta(minutes=minutes) for minutes in self.retry_minutes)
+        return CourierTerms(
+            workers=self.workers,
+            takeover=timedelta(seconds=self.takeover_seconds),
+            schedule=Schedule(steps, timedelta(days=self.give_up_days)),
+        )
 
 
 class NoticeSettings(ServiceSettings):
@@ -15,3 +130,14 @@ class NoticeSettings(ServiceSettings):
     database: DatabaseSettings
     listen_page: Address
     """Where the public page is served, over plain HTTP: what stands before it ends TLS."""
+    mail: MailSettings | None = None
+    """The mail server. Without it no mail is taken: relays wait in retention until it is set."""
+
+    @field_validator("mail")
+    @classmethod
+    def _in_the_clear_only_locally(
+        cls, value: MailSettings | None, info: ValidationInfo
+    ) -> MailSettings | None:
+        if value is not None and value.tls == "none" and info.data.get("environment") != "local":
+            raise checks.fault("mail must not be sent without TLS", "set mail.tls to starttls or implicit")
+        return value

@@ -12,7 +12,6 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from idv.errors import IdvError, Reason
 from idv.notice.v1 import customers_pb2, notice_pb2
-from idv.notice.v1.customers_pb2_grpc import CustomerServiceStub
 from idv.types.v1 import processing_pb2
 
 from services.local.databases import ServiceDatabase
@@ -242,8 +241,8 @@ async def test_what_this_release_does_not_serve_says_so(
     tmp_path: Path, service_database: ServiceDatabase
 ) -> None:
     async with running(tmp_path, service_database) as process:
-        customers = CustomerServiceStub(process.service("officer"))
-        error = await refused(customers.ListCustomers(customers_pb2.ListCustomersRequest()))
+        deliveries = customers_pb2.ListDeliveriesRequest(version=1)
+        error = await refused(process.customers().ListDeliveries(deliveries))
     assert error.reason == Reason.ERROR_REASON_NOT_SERVED
 
 

@@ -1,0 +1,1 @@
+"""Mail to Customers: composed and committed first, then sent until it has a final state."""

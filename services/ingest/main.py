@@ -35,7 +35,10 @@ async def main(settings: IngestSettings) -> None:
     catalogue = Catalogue()
     admission = Admission(catalogue)
     async with Runtime.start(settings, service="ingest") as runtime:
-        storage = storage_pb2_grpc.StorageServiceStub(runtime.channel(settings.storage_target))
+        # Every write has its request id: while storage restarts, a call is repeated and not refused.
+        storage = storage_pb2_grpc.StorageServiceStub(
+            runtime.channel(settings.storage_target, retried=["idv.storage.v1.StorageService"])
+        )
         notice = notice_pb2_grpc.NoticeServiceStub(runtime.channel(settings.notice_target))
         grants = Grants(_verifier(runtime))
         coalescer = Coalescer(storage, queue_bytes=limits.queue_bytes)

@@ -24,6 +24,8 @@ from services.runtime.identity import Caller
 from services.runtime.validation import refuse_unknown_fields
 
 ITEMS_MEDIA_TYPE = "application/x-protobuf"
+FIRST = "first"
+"""In the place of the category: the first record of a submission, whatever it is, has one id."""
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 """Devices with a wrong time zone are common; a clock that is further ahead says nothing."""
@@ -60,7 +62,12 @@ class Submissions:
         grant = self._grants.of(caller, request.session, request.session_token, field=field)
         self._rate.take(grant.customer, received)
         writes = self._writes(request, grant, received, f"{field}.items" if field else "items")
-        return ingest_pb2.SubmitItemsResponse(records=await self._coalescer.write(writes))
+        # The first tells whether the request id is new, or repeated with all the same items: before, no other
+        # record is written, so that of a refused submission nothing is stored.
+        records = await self._coalescer.write(writes[:1])
+        if len(writes) > 1:
+            records += await self._coalescer.write(writes[1:])
+        return ingest_pb2.SubmitItemsResponse(records=records)
 
     async def batch(
         self, requests: Sequence[ingest_pb2.SubmitItemsRequest], caller: Caller, received: datetime
@@ -91,7 +98,8 @@ class Submissions:
             raise _empty(field)
         terms = self._terms.in_force(received)
         receive_time = timestamp(received)
-        writes = []
+        whole = hashlib.sha256(request.items.SerializeToString(deterministic=True)).digest()
+        writes: list[storage_pb2.RecordWrite] = []
         for descriptor, message in present:
             path = f"{field}.{descriptor.name}"
             category = self._admit(message, path, grant, terms)
@@ -100,6 +108,9 @@ class Submissions:
                 *(grant, terms, kept_days(self._terms, grant, terms), request.request_id),
                 *(category, receive_time, ITEMS_MEDIA_TYPE),
             )
+            header.submission_sha256 = whole
+            if not writes:
+                header.request_id = record_request_id(request.request_id, FIRST)
             writes.append(
                 storage_pb2.RecordWrite(header=header, body=message.SerializeToString(deterministic=True))
             )

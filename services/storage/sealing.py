@@ -82,7 +82,10 @@ class Sealer:
         """
         header, grant = admitted.header, admitted.grant
         day_key = await self._keys.day_key(grant.day)
-        own = (grant.session.bytes, header.category.encode(), header.media_type.encode(), header.description)
+        own = (
+            *(grant.session.bytes, header.category.encode(), header.media_type.encode(), header.description),
+            header.submission_sha256,
+        )
         opening = storage_pb2.RecordOpening(
             record=processing_pb2.Record(source=header.source, size_bytes=size, media_type=header.media_type),
             description=header.description,

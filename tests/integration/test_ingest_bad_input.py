@@ -342,6 +342,30 @@ async def test_a_repeat_with_the_same_content_returns_the_same_and_with_other_co
     assert len(await verification.records("acme", session=session.name)) == 2
 
 
+async def test_of_a_refused_repeat_with_other_items_nothing_is_stored(
+    verification: Verification, session: Opened
+) -> None:
+    """Each message of a submission becomes a record, and the refusal of one is the refusal of all."""
+    request_id = str(uuid.uuid4())
+    network = data_pb2.DeviceNetwork(carrier="C1")
+    log = data_pb2.LogData(events=[data_pb2.LogEvent(event="a.b", severity=data_pb2.LOG_SEVERITY_INFO)])
+    log.events[0].event_time.GetCurrentTime()
+    both = data_pb2.ItemSet(device_hardware=HARDWARE, device_network=network)
+    first = await verification.submit(session, both, request_id=request_id)
+    assert await verification.submit(session, both, request_id=request_id) == first
+    for other in (
+        MODEL,
+        data_pb2.ItemSet(device_network=network),
+        data_pb2.ItemSet(log_data=log),
+        data_pb2.ItemSet(device_hardware=HARDWARE, device_network=network, log_data=log),
+        data_pb2.ItemSet(device_hardware=data_pb2.DeviceHardware(model="M2"), log_data=log),
+    ):
+        with pytest.raises(IdvError) as caught:
+            await verification.submit(session, other, request_id=request_id)
+        assert caught.value.reason == Reason.ERROR_REASON_REQUEST_ID_REUSED
+    assert len(await verification.records("acme", session=session.name)) == 2
+
+
 async def test_a_repeated_session_is_the_same_session_with_the_same_token(callers: Callers) -> None:
     verification = Verification(callers)
     ingest = callers.stub(IngestServiceStub, "ingest", callers.customer("acme"))

@@ -16,7 +16,7 @@ from idv.types.v1 import data_pb2, processing_pb2
 from services.ingest.admission import Admission
 from services.ingest.limits import RateLimit
 from services.ingest.notice_terms import Terms
-from services.ingest.submission import Submissions, record_request_id
+from services.ingest.submission import FIRST, Submissions, record_request_id
 from services.runtime.identity import Caller, CallerKind
 from tests.unit.ingest_terms import CATALOGUE, NOON, StillClock, terms
 from tests.unit.test_ingest_tokens import NAMES, Keys, ready, session
@@ -39,12 +39,17 @@ class InForce:
 
 
 class Written:
-    """Keeps what would be written."""
+    """Keeps what would be written; refuses a request id that was used before for other items."""
 
     def __init__(self) -> None:
         self.writes: list[storage_pb2.RecordWrite] = []
 
     async def write(self, writes: Sequence[storage_pb2.RecordWrite]) -> list[processing_pb2.Record]:
+        for write in writes:
+            for before in self.writes:
+                same = before.header.submission_sha256 == write.header.submission_sha256
+                if before.header.request_id == write.header.request_id and not same:
+                    raise IdvError(Reason.ERROR_REASON_REQUEST_ID_REUSED, "used before")
         self.writes += writes
         return [processing_pb2.Record(category=write.header.category) for write in writes]
 
@@ -108,6 +113,18 @@ async def test_nothing_is_written_when_one_of_several_items_is_refused(tmp_path:
         await subject.submit(items)
     assert caught.value.field == "items.device_hardware.model"
     assert subject.written.writes == []
+
+
+async def test_of_a_submission_under_a_request_id_of_another_nothing_is_written(tmp_path: Path) -> None:
+    subject = await bench(tmp_path, InForce(terms(3)))
+    await subject.submit(log())
+    assert subject.written.writes[0].header.request_id == record_request_id(REQUEST, FIRST)
+    changed = log()
+    changed.log_data.events[0].event = "c.d"
+    with pytest.raises(IdvError) as caught:
+        await subject.submit(changed)
+    assert caught.value.reason == Reason.ERROR_REASON_REQUEST_ID_REUSED
+    assert len(subject.written.writes) == 1
 
 
 def test_the_id_of_each_record_follows_from_the_request_and_its_category_alone() -> None:

@@ -197,6 +197,7 @@ class RecordHeader(_message.Message):
     NOTICE_VERSION_FIELD_NUMBER: _builtins.int
     RETENTION_DAYS_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    SUBMISSION_SHA256_FIELD_NUMBER: _builtins.int
     session_token: _builtins.str
     """The session's upload token. Storage takes Customer, session, items and notice version from it."""
     request_id: _builtins.str
@@ -213,6 +214,10 @@ class RecordHeader(_message.Message):
     """For how long that version keeps data, in days."""
     description: _builtins.bytes
     """Typed description of an image or document (its kind, side, capture), serialised; sealed with the body."""
+    submission_sha256: _builtins.bytes
+    """SHA-256 of all items of the submission that the record is part of; empty for an image or document. It is not stored: it only
+    enters the keyed digest by which a repeat is recognised.
+    """
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When ingest received the first byte."""
@@ -229,10 +234,11 @@ class RecordHeader(_message.Message):
         notice_version: _builtins.int = ...,
         retention_days: _builtins.int = ...,
         description: _builtins.bytes = ...,
+        submission_sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "media_type", b"media_type", "notice_version", b"notice_version", "receive_time", b"receive_time", "request_id", b"request_id", "retention_days", b"retention_days", "session_token", b"session_token", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "description", b"description", "media_type", b"media_type", "notice_version", b"notice_version", "receive_time", b"receive_time", "request_id", b"request_id", "retention_days", b"retention_days", "session_token", b"session_token", "source", b"source", "submission_sha256", b"submission_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

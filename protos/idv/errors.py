@@ -23,6 +23,9 @@ DOMAIN = "idv"
 STATUS_METADATA = "grpc-status-details-bin"
 """The trailing metadata in which gRPC carries a `google.rpc.Status`."""
 
+_REPEAT_METADATA = "grpc-retry-pushback-ms"
+"""The trailing metadata in which a server tells a channel when to repeat a call; below 0: not by itself."""
+
 _PREFIX = "ERROR_REASON_"
 _REMEDY = "remedy"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -67,7 +70,8 @@ class IdvError(Exception):
     `message` is one sentence for a person: what happened and to which resource; never a value of an end
     user. `remedy` says what to do. `field` names the request field at fault, `violations` several.
     `metadata` holds short machine-readable facts. `retry_after` is in seconds. `remote` is true for an
-    error that a client received.
+    error that a client received. `tried`: the server tried again itself, in vain; no channel repeats the call
+    by itself then, or each hop would multiply the tries of the next until the deadline is over.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class IdvError(Exception):
         retry_after: float | None = None,
         violations: Iterable[FieldViolation] = (),
         remote: bool = False,
+        tried: bool = False,
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -90,6 +95,7 @@ class IdvError(Exception):
         self.retry_after = retry_after
         self.violations = tuple(violations) or ((FieldViolation(field, message),) if field else ())
         self.remote = remote
+        self.tried = tried
 
     @property
     def field(self) -> str | None:
@@ -123,6 +129,11 @@ class IdvError(Exception):
             delay.FromNanoseconds(int(self.retry_after * 1e9))
             status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
         return status
+
+    def to_trailers(self) -> tuple[tuple[str, str | bytes], ...]:
+        """The trailing metadata with which a server ends the call."""
+        status = (STATUS_METADATA, self.to_status().SerializeToString())
+        return (status, (_REPEAT_METADATA, "-1")) if self.tried else (status,)
 
     @classmethod
     def from_status(cls, status: status_pb2.Status) -> Self:
@@ -159,11 +170,14 @@ class IdvError(Exception):
         What the transport itself reports (an address, a certificate's fault) stays in the RpcError, which
         callers keep as the cause: it must not travel on to somebody else's client.
         """
-        for key, value in _trailers(error):
-            if key == STATUS_METADATA:
-                status = status_pb2.Status()
-                status.ParseFromString(value if isinstance(value, bytes) else value.encode())
-                return cls.from_status(status)
+        trailers = dict(_trailers(error))
+        if STATUS_METADATA in trailers:
+            value = trailers[STATUS_METADATA]
+            status = status_pb2.Status()
+            status.ParseFromString(value if isinstance(value, bytes) else value.encode())
+            known = cls.from_status(status)
+            known.tried = _REPEAT_METADATA in trailers
+            return known
         code = getattr(error, "code", lambda: grpc.StatusCode.UNKNOWN)()
         reason, message = _WITHOUT_REASON.get(code, _UNKNOWN)
         return cls(reason, message, remote=True)

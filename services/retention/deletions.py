@@ -251,4 +251,5 @@ def _unfinished(deletion: Deletion) -> IdvError:
         remedy="repeat the call with the same request id to get the receipt",
         metadata={"deletion": deletion_name(deletion.tenant, str(deletion.deletion))},
         retry_after=_RETRY.total_seconds(),
+        tried=True,
     )

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
-from idv.errors import STATUS_METADATA, IdvError, Reason
+from idv.errors import IdvError, Reason
 
 from services.runtime import access, calls
 from services.runtime.call_records import CallRecord, Recorder
@@ -229,8 +229,7 @@ async def _read_on(requests: AsyncIterator[bytes]) -> None:
 
 
 async def _abort(context: Any, error: IdvError) -> NoReturn:
-    details = ((STATUS_METADATA, error.to_status().SerializeToString()),)
-    await context.abort(error.code, error.message, trailing_metadata=details)
+    await context.abort(error.code, error.message, trailing_metadata=error.to_trailers())
     raise AssertionError("abort raises")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,6 +23,10 @@ _OWNED = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 _SHUT = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"})
 _PAGE = 1000
 """Objects that one deletion may name."""
+_TRIES = 3
+_CONNECT_SECONDS = 5.0
+_BRIEF_SECONDS = 10.0
+"""For a call without a body, with all its tries: who waits must be told in time that the store is away."""
 
 
 class StoredObject(NamedTuple):
@@ -50,8 +55,8 @@ class Objects:
             parameter_validation=False,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            retries={"max_attempts": 3, "mode": "standard"},
-            connect_timeout=settings.timeout,
+            retries={"total_max_attempts": _TRIES, "mode": "standard"},
+            connect_timeout=min(settings.timeout, _CONNECT_SECONDS),
             read_timeout=settings.timeout,
             s3={
                 "payload_signing_enabled": False,
@@ -81,7 +86,7 @@ class Objects:
     async def ensure(self, day: date) -> None:
         """Makes the day's bucket unless it exists, and learns whether it keeps old versions."""
         bucket = self.bucket(day)
-        async with _mapped():
+        async with self._brief():
             try:
                 await self._client.create_bucket(Bucket=bucket)
             except ClientError as error:
@@ -106,7 +111,7 @@ class Objects:
 
     async def exists(self, day: date, name: str) -> bool:
         """Whether any byte of the object can be read."""
-        async with _mapped():
+        async with self._brief():
             try:
                 await self._client.head_object(Bucket=self.bucket(day), Key=name)
             except ClientError as error:
@@ -136,32 +141,33 @@ class Objects:
     async def drop(self, day: date) -> None:
         """Removes the day's bucket with every byte in it; one that is gone already is no error."""
         bucket = self.bucket(day)
+        if await self._drop_empty(bucket):
+            return
         async with _mapped():
-            if await self._drop_empty(bucket):
-                return
             keys = [key async for key in self._versions(bucket, "")]
-            keys += [{"Key": found.name} async for found in self.listed(day)]
-            for start in range(0, len(keys), _PAGE):
-                await self._delete(bucket, keys[start : start + _PAGE])
-            if not await self._drop_empty(bucket):
-                raise IdvError(
-                    Reason.ERROR_REASON_UNAVAILABLE, f"the bucket {bucket} was not empty", retry_after=5
-                )
+        keys += [{"Key": found.name} async for found in self.listed(day)]
+        for start in range(0, len(keys), _PAGE):
+            await self._delete(bucket, keys[start : start + _PAGE])
+        if not await self._drop_empty(bucket):
+            raise IdvError(
+                Reason.ERROR_REASON_UNAVAILABLE, f"the bucket {bucket} was not empty", retry_after=5
+            )
 
     async def _drop_empty(self, bucket: str) -> bool:
         """Whether the bucket is gone. Some stores drop a full one at once; others want it emptied first."""
-        try:
-            await self._client.delete_bucket(Bucket=bucket)
-        except ClientError as error:
-            if _code(error) == "BucketNotEmpty":
-                return False
-            if _code(error) not in _GONE:
-                raise
+        async with self._brief():
+            try:
+                await self._client.delete_bucket(Bucket=bucket)
+            except ClientError as error:
+                if _code(error) == "BucketNotEmpty":
+                    return False
+                if _code(error) not in _GONE:
+                    raise
         self._versioned.pop(bucket, None)
         return True
 
     async def _delete(self, bucket: str, keys: list[dict[str, str]]) -> None:
-        async with _mapped():
+        async with self._brief():
             answer = await self._client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
         failed = [error for error in answer.get("Errors", ()) if error.get("Code") not in _GONE]
         if failed:
@@ -173,7 +179,7 @@ class Objects:
         """A versioned bucket's delete only adds a marker: its versions must be named one by one."""
         known = self._versioned.get(bucket)
         if known is None:
-            async with _mapped():
+            async with self._brief():
                 answer = await self._client.get_bucket_versioning(Bucket=bucket)
             known = self._versioned[bucket] = bool(answer.get("Status"))
         return known
@@ -185,6 +191,12 @@ class Objects:
         async for page in pages:
             for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
                 yield {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+
+    @asynccontextmanager
+    async def _brief(self) -> AsyncIterator[None]:
+        """A call that carries no body: mapped, and bounded as a whole."""
+        async with _mapped(), asyncio.timeout(min(self._settings.timeout, _BRIEF_SECONDS)):
+            yield
 
 
 def _code(error: ClientError) -> str:
@@ -212,4 +224,4 @@ async def _mapped() -> AsyncIterator[None]:
 
 
 def _away() -> IdvError:
-    return IdvError(Reason.ERROR_REASON_UNAVAILABLE, "the object store is away", retry_after=1.0)
+    return IdvError(Reason.ERROR_REASON_UNAVAILABLE, "the object store is away", retry_after=1.0, tried=True)

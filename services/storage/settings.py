@@ -32,7 +32,7 @@ class ObjectSettings(BaseModel):
     connections: Annotated[int, Field(ge=1, le=512)] = 64
     """Connections of one process to the store at most."""
     timeout: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds to connect, and between two pieces of an answer."""
+    """Seconds between two pieces of an answer; to connect 5 at most, for a call without a body 10 in all."""
 
 
 class KeySettings(BaseModel):

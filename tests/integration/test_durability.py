@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import pytest
+from idv.channel import DEADLINE_SECONDS
 from idv.errors import IdvError
 from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
+from idv.retention.v1 import deletions_pb2
 from idv.types.v1 import data_pb2
 from PIL import Image
 
@@ -148,6 +150,28 @@ async def test_a_repeat_after_the_kill_returns_the_same_record(
     )
     assert [record.name for record in after] == [record.name for record in before]
     assert len(await verification.records("acme", session=opened.name)) == 1
+
+
+async def test_a_deletion_is_named_in_time_while_the_object_store_is_away_and_ends_by_itself(
+    stack: LocalStack, verification: Verification
+) -> None:
+    """Each hop tries again: together they must not take the time that the caller waits."""
+    opened = await verification.open("acme", "deleted-without-store")
+    image = data_pb2.FaceImage(capture=data_pb2.FACE_CAPTURE_SELFIE)
+    record = (await verification.upload(opened, noise(), image)).record
+    await stack.kill("objects", restart=False)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    try:
+        with pytest.raises(IdvError) as caught:
+            await verification.delete("acme", deletions_pb2.DeletionTarget(session=opened.name))
+        assert caught.value.reason_name == "UNAVAILABLE"
+        assert loop.time() - begun < DEADLINE_SECONDS / 2
+        with pytest.raises(IdvError, match="erased"):
+            await verification.read(record.name)
+    finally:
+        await stack.restart("objects")
+    assert (await verification.deletion(caught.value.metadata["deletion"])).record_count == 1
 
 
 async def test_collection_goes_on_while_notice_and_retention_are_away(

@@ -16,6 +16,7 @@ from idv.retention.v1 import deletions_pb2 as pb
 from idv.storage.v1 import storage_pb2
 
 from services.local.databases import ServiceDatabase
+from services.runtime import calls
 from tests.retention_parts import (
     FINAL_TIME,
     SIGNER,
@@ -185,6 +186,26 @@ async def test_while_storage_is_away_a_deletion_is_recorded_and_later_done_by_it
         assert done.state == pb.DELETION_STATE_DONE
         assert (await part.deletions.create(ACME, request_id, SUBJECT)).receipt == done.receipt
         assert len(await leaf_sources(part)) == 1
+
+
+async def test_the_name_of_an_unfinished_deletion_comes_before_its_caller_gives_up(
+    service_database: ServiceDatabase,
+) -> None:
+    held = asyncio.Event()
+
+    async def hold(_request: storage_pb2.EraseRecordsRequest) -> None:
+        await held.wait()
+
+    storage = HeldStorage(before=hold)
+    async with serving(storage) as address, replica(service_database, address) as part:
+        gives_up = asyncio.get_running_loop().time() + 5
+        calls.enter(calls.RunningCall(gives_up))
+        refusal = await refused(part, uuid4(), SUBJECT)
+        assert asyncio.get_running_loop().time() < gives_up
+        held.set()
+    assert refusal.reason_name == "UNAVAILABLE"
+    assert refusal.metadata["deletion"].startswith(f"customers/{ACME}/deletions/")
+    assert refusal.tried
 
 
 @pytest.mark.parametrize("reason", [Reason.ERROR_REASON_NOT_FOUND, Reason.ERROR_REASON_INVALID_ARGUMENT])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
@@ -101,6 +103,26 @@ async def test_a_store_that_is_away_is_said_to_be(settings: ObjectSettings) -> N
             await buckets.put(DAY, b"body")
     assert caught.value.reason_name == "UNAVAILABLE"
     assert caught.value.retry_after
+    assert caught.value.tried  # nobody on the way back multiplies these tries
+
+
+async def test_a_store_that_takes_the_call_and_never_answers_is_away_within_the_limit(
+    settings: ObjectSettings,
+) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    silent = settings.model_copy(update={"endpoint": f"http://127.0.0.1:{port}", "timeout": 0.5})
+    async with server, Objects(silent) as buckets:
+        for call in (buckets.exists(DAY, "name"), buckets.delete(DAY, ["name"]), buckets.ensure(DAY)):
+            begun = time.monotonic()
+            with pytest.raises(IdvError) as caught:
+                await call
+            assert caught.value.reason_name == "UNAVAILABLE"
+            assert time.monotonic() - begun < 2 * 0.5  # with all tries
 
 
 async def test_a_wrong_key_is_told_apart_from_a_store_that_is_away(settings: ObjectSettings) -> None:

@@ -108,6 +108,24 @@ async def test_only_a_channel_that_was_told_to_repeats_calls(
     assert len(asked) == (3 if retried else 1)
 
 
+async def test_no_channel_repeats_what_the_server_tried_again_itself(tmp_path: Path) -> None:
+    """Else each hop multiplies the tries of the next, and the deadline passes before anybody answers."""
+    asked = []
+
+    async def give_up(_request: Any) -> None:
+        asked.append(1)
+        raise IdvError(Reason.ERROR_REASON_UNAVAILABLE, "still away", retry_after=1.0, tried=True)
+
+    async with running(tmp_path, give_up) as process:
+        credentials = channel.Credentials.read(process.authority.certificate)
+        token, target = process.signer.token(), process.runtime.addresses["tls"]
+        async with channel.aio(target, credentials, token=token, retried=(SERVICE,)) as client:
+            with pytest.raises(IdvError, match="still away") as caught:
+                await call(client, "Unary", Echo(parent=TENANT))
+    assert len(asked) == 1
+    assert caught.value.tried  # a server in between passes it on
+
+
 async def test_a_server_that_is_away_is_unavailable_and_the_cause_is_kept(tmp_path: Path) -> None:
     async with running(tmp_path) as process:
         credentials = channel.Credentials.read(process.authority.certificate)

@@ -17,7 +17,7 @@ from services.runtime import calls
 from services.runtime.resources import customer_name
 
 _SHARE: Final = 0.8
-"""The part of its caller's time that an erasure may take: the rest is for saying that it goes on by itself."""
+"""The part of its caller's time that an erasure may take: the rest is to say that it goes on by itself."""
 
 
 @dataclass(frozen=True)

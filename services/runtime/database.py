@@ -26,6 +26,12 @@ _ROLE = text(
 )
 _DURABILITY = text("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
 _DURABLE: Final = frozenset({"on", "remote_apply"})
+_MIGRATED = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+_LOGIN_REFUSED: Final = {
+    "28": "the login is refused: correct user and password in database.dsn",
+    "3D": "there is no such database: correct its name in database.dsn, or create it and run 'idv migrate'",
+}
+"""What is wrong when not even a connection is made, by class of SQLSTATE."""
 
 _AGAIN: Final = frozenset({"40001", "40P01", "55P03", "55006"})
 """Serialization failure, deadlock, lock not available, object in use: a repeated call may succeed."""
@@ -95,10 +101,19 @@ class Database:
             yield connection
 
     async def check(self) -> None:
-        """Raises UnsafeDatabaseError unless the role is powerless enough and commits are durable."""
-        async with self.transaction() as connection:
-            role = (await connection.execute(_ROLE)).one()
-            fsync, commit = (await connection.execute(_DURABILITY)).one()
+        """Raises UnsafeDatabaseError unless the role is powerless enough, commits are durable and the schema
+        was migrated.
+        """
+        try:
+            async with self.transaction() as connection:
+                role = (await connection.execute(_ROLE)).one()
+                fsync, commit = (await connection.execute(_DURABILITY)).one()
+                migrated = (await connection.execute(_MIGRATED)).scalar_one()
+        except IdvError as error:
+            refused = _LOGIN_REFUSED.get(sqlstate(error)[:2])
+            if refused is None:
+                raise
+            raise UnsafeDatabaseError([refused]) from error
         faults = [
             f"the role {what}: log in as the service's runtime role"
             for what, bad in (
@@ -114,6 +129,8 @@ class Database:
             faults.append("fsync is off: an acknowledged record could be lost; set fsync = on")
         if commit not in _DURABLE:
             faults.append(f"synchronous_commit is {commit}: set it to on")
+        if not migrated:
+            faults.append("the schema was never migrated: run 'idv migrate' for this service first")
         if faults:
             raise UnsafeDatabaseError(faults)
 

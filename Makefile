@@ -36,6 +36,7 @@ check: env ## style, types, import rules, contracts, generated code
 	ruff format --check .
 	mypy services protos/idv tests benchmarks
 	mypy --scripts-are-modules protos/generate.py docs/generate.py
+	MYPYPATH=examples/python mypy --scripts-are-modules examples/python/*.py
 	lint-imports
 	python docs/generate.py --check
 	@mkdir -p build

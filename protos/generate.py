@@ -42,8 +42,8 @@ def validate_descriptor(target: Path) -> None:
 
 
 def main() -> None:
-    """Generates every stub, or with `--descriptors FILE` only the descriptor set that the contract checks
-    read.
+    """Generates every stub, or with `--descriptors FILE` only the descriptor set that the contract checks and
+    clients of other languages read.
     """
     protos = sorted(str(path.relative_to(HERE)) for path in (HERE / "idv").rglob("*.proto"))
     outputs = ("--python_out=.", "--mypy_out=.")
@@ -59,6 +59,7 @@ def main() -> None:
                 "--include_source_info",
                 f"--descriptor_set_out={target}",
                 *protos,
+                "google/rpc/error_details.proto",  # what a refusal carries, for clients of other languages
             )
         else:
             protoc(f"--descriptor_set_in={validate}", *outputs, "buf/validate/validate.proto")

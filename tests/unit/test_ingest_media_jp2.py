@@ -40,6 +40,38 @@ def test_comments_and_private_boxes_are_gone_and_pixels_stay(*, boxes: bool) -> 
     assert "comment" in kept.removed
 
 
+def test_what_follows_the_end_of_the_code_stream_is_gone() -> None:
+    sent = encoded(boxes=False) + MARK
+    kept = jp2.strip(sent)
+    assert MARK not in kept.body
+    assert pixels(kept.body) == pixels(sent)
+    assert "trailing_data" in kept.removed
+
+
+def test_a_comment_before_a_tiles_data_is_gone() -> None:
+    plain = jp2.strip(encoded(boxes=False)).body
+    at, start = plain.index(b"\xff\x90"), plain.index(b"\xff\x93")
+    comment = struct.pack(">HHH", 0xFF64, 4 + len(MARK), 1) + MARK
+    length = int.from_bytes(plain[at + 6 : at + 10], "big")
+    longer = (length + len(comment)).to_bytes(4, "big")
+    sent = plain[: at + 6] + longer + plain[at + 10 : start] + comment + plain[start:]
+    assert pixels(sent) == pixels(plain)
+    kept = jp2.strip(sent)
+    assert kept.body == plain
+    assert "comment" in kept.removed
+
+
+def test_boxes_of_other_kinds_are_gone_from_the_header_box_too() -> None:
+    sent = encoded(boxes=True)
+    at = sent.index(b"jp2h") - 4
+    length = int.from_bytes(sent[at : at + 4], "big")
+    box = struct.pack(">I4s", 8 + len(MARK), b"xml ") + MARK
+    header = struct.pack(">I", length + len(box)) + sent[at + 4 : at + length] + box
+    kept = jp2.strip(sent[:at] + header + sent[at + length :])
+    assert MARK not in kept.body
+    assert pixels(kept.body) == pixels(sent)
+
+
 @pytest.mark.parametrize("length", [0, 3, 10, 60, 100])
 def test_a_truncated_picture_is_a_typed_fault(length: int) -> None:
     with pytest.raises(MediaError):

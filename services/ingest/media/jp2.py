@@ -13,8 +13,11 @@ from services.ingest.media.stripped import Removed, Still
 
 _NAME = "JPEG 2000 picture"
 _START = b"\xff\x4f\xff\x51"
-_SIZE, _COMMENT, _TILE = 0xFF51, 0xFF64, 0xFF90
+_SIZE, _COMMENT, _TILE, _DATA, _END = 0xFF51, 0xFF64, 0xFF90, 0xFF93, 0xFFD9
+_TILE_HEAD = 12
+"""Bytes of the segment that begins a tile part; its length stands at 6."""
 _KEPT = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c"})
+_KEPT_IN_HEADER = frozenset({b"ihdr", b"bpcc", b"colr", b"pclr", b"cmap", b"cdef", b"res "})
 
 
 def _boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -35,14 +38,14 @@ def _boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _code_stream(data: bytes, removed: set[Removed]) -> tuple[bytes, int, int]:
-    """The code stream without the comments of its main header, its width and its height."""
+    """The code stream without comments and without what follows its end, its width and its height."""
     if data[:4] != _START:
         raise undecodable(_NAME, "has no valid header")
     kept, at, width, height = [data[:2]], 2, 0, 0
     while at + 4 <= len(data):
         marker, length = struct.unpack_from(">HH", data, at)
         if marker == _TILE:
-            return b"".join([*kept, data[at:]]), width, height
+            return b"".join([*kept, *_tile_parts(data, at, removed), _END.to_bytes(2, "big")]), width, height
         end = at + 2 + length
         if marker == _SIZE and length >= 38:
             right, bottom, left, top = struct.unpack_from(">IIII", data, at + 6)
@@ -53,6 +56,51 @@ def _code_stream(data: bytes, removed: set[Removed]) -> tuple[bytes, int, int]:
             kept.append(data[at:end])
         at = end
     raise truncated(_NAME)
+
+
+def _tile_parts(data: bytes, at: int, removed: set[Removed]) -> Iterator[bytes]:
+    """Each tile part up to the end of the code stream, its comments removed."""
+    while data[at : at + 2] == _TILE.to_bytes(2, "big"):
+        length = int.from_bytes(data[at + 6 : at + 10], "big")
+        if not length:  # the last one, up to the end: no such marker can stand in the data of a tile
+            length = data.find(_END.to_bytes(2, "big"), at + _TILE_HEAD) - at
+        if length < _TILE_HEAD + 2 or at + length > len(data):
+            raise truncated(_NAME)
+        yield _tile_part(data[at : at + length], removed)
+        at += length
+    if data[at : at + 2] != _END.to_bytes(2, "big"):
+        raise truncated(_NAME)
+    removed |= {Removed.TRAILING_DATA} if data[at + 2 :] else set()
+
+
+def _tile_part(part: bytes, removed: set[Removed]) -> bytes:
+    kept, at = [], _TILE_HEAD
+    while (marker := int.from_bytes(part[at : at + 2], "big")) != _DATA:
+        end = at + 2 + max(2, int.from_bytes(part[at + 2 : at + 4], "big"))
+        if end > len(part):
+            raise truncated(_NAME)
+        if marker == _COMMENT:
+            removed.add(Removed.COMMENT)
+        else:
+            kept.append(part[at:end])
+        at = end
+    rest = b"".join([*kept, part[at:]])
+    return part[:6] + (_TILE_HEAD + len(rest)).to_bytes(4, "big") + part[10:_TILE_HEAD] + rest
+
+
+def _header_box(data: bytes, removed: set[Removed]) -> bytes:
+    """The boxes that say how the pixels are to be read; others have no place in the header box."""
+    kept = []
+    for kind, inside in _boxes(data):
+        if kind in _KEPT_IN_HEADER:
+            kept.append(_box(kind, inside))
+        else:
+            removed.add(Removed.VENDOR_DATA)
+    return b"".join(kept)
+
+
+def _box(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data) + 8) + kind + data
 
 
 def strip(body: bytes) -> Still:
@@ -66,8 +114,10 @@ def strip(body: bytes) -> Still:
     for kind, data in _boxes(body):
         if kind == b"jp2c":
             data, width, height = _code_stream(data, removed)
+        elif kind == b"jp2h":
+            data = _header_box(data, removed)
         if kind in _KEPT:
-            kept.append(struct.pack(">I", len(data) + 8) + kind + data)
+            kept.append(_box(kind, data))
         else:
             removed.add(Removed.XMP if kind == b"uuid" else Removed.VENDOR_DATA)
     if width <= 0 or height <= 0:

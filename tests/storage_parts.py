@@ -132,17 +132,19 @@ class Replica:
         request_id: str | None = None,
         retention_days: int = 30,
         purposes: Sequence[int] = PURPOSES,
+        items: Sequence[str] = ITEMS,
+        receive_time: Timestamp | None = None,
     ) -> processing_pb2.Session:
         request = pb.CreateSessionRequest(
             parent=f"customers/{customer}",
             request_id=request_id or str(uuid4()),
             subject=subject,
             attestation=processing_pb2.Attestation(reference="canary-attestation", items=ITEMS),
-            items=ITEMS,
+            items=items,
             notice_version=1,
             retention_days=retention_days,
             purposes=[processing_pb2.Purpose.ValueType(purpose) for purpose in purposes],
-            receive_time=self.now(),
+            receive_time=receive_time or self.now(),
             open_seconds=3600,
         )
         return (await self.storage.servicer.CreateSession(request, None)).session
@@ -202,7 +204,7 @@ class Replica:
         return (await self.storage.servicer.GetSession(pb.GetSessionRequest(name=name), None)).session
 
     async def erase(
-        self, request_id: str | None = None, customer: str = "acme", **target: str
+        self, request_id: str | None = None, customer: str = "acme", **target: object
     ) -> pb.EraseRecordsResponse:
         request = pb.EraseRecordsRequest(
             parent=f"customers/{customer}",
@@ -210,6 +212,51 @@ class Replica:
             target=pb.ErasureTarget(**target),  # type: ignore[arg-type]  # one of its fields, by name
         )
         return await self.storage.servicer.EraseRecords(request, None)
+
+    async def preview(self, customer: str = "acme", **target: object) -> tuple[int, int]:
+        """How many records and sessions an erasure would concern."""
+        request = pb.PreviewErasureRequest(
+            parent=f"customers/{customer}",
+            target=pb.ErasureTarget(**target),  # type: ignore[arg-type]  # one of its fields, by name
+        )
+        answer = await self.storage.servicer.PreviewErasure(request, None)
+        return answer.record_count, answer.session_count
+
+    async def restrict(
+        self,
+        subject: str = "subject-1",
+        restricted: bool = True,
+        *,
+        request_id: str | None = None,
+        reason: int = 0,
+        customer: str = "acme",
+    ) -> pb.SetRestrictionResponse:
+        request = pb.SetRestrictionRequest(
+            parent=f"customers/{customer}",
+            request_id=request_id or str(uuid4()),
+            subject=subject,
+            restricted=restricted,
+            reason=processing_pb2.RestrictionReason.ValueType(reason),
+        )
+        return await self.storage.servicer.SetRestriction(request, None)
+
+    async def opt_out(
+        self,
+        subject: str = "subject-1",
+        opted_out: bool = True,
+        *,
+        items: Sequence[str] = (),
+        request_id: str | None = None,
+        customer: str = "acme",
+    ) -> pb.SetOptOutResponse:
+        request = pb.SetOptOutRequest(
+            parent=f"customers/{customer}",
+            request_id=request_id or str(uuid4()),
+            subject=subject,
+            items=items,
+            opted_out=opted_out,
+        )
+        return await self.storage.servicer.SetOptOut(request, None)
 
     def now(self) -> Timestamp:
         made = Timestamp()

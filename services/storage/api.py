@@ -19,10 +19,14 @@ from services.storage.accesses import AccessLog, Reading
 from services.storage.erasure import Erasure
 from services.storage.instants import timestamp
 from services.storage.listing import Listing
+from services.storage.opt_outs import OptOuts
+from services.storage.preview import Preview
 from services.storage.reader import Reader
+from services.storage.restrictions import Restrictions
 from services.storage.sealing import Opener, Sealer, described
 from services.storage.sessions import Sessions
 from services.storage.store import keys as key_store
+from services.storage.store.erasures import Step
 from services.storage.uploads import Uploads
 from services.storage.writer import Writer
 
@@ -41,6 +45,9 @@ class Parts:
     listing: Listing
     accesses: AccessLog
     erasure: Erasure
+    preview: Preview
+    restrictions: Restrictions
+    opt_outs: OptOuts
     claim: str
 
 
@@ -129,11 +136,20 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
             session_count=row.session_count,
             object_count=row.object_count,
             claim=self._parts.claim,
+            running=row.step != Step.DONE,
+            days_done=row.days_done or 0,
+            days_total=row.days_total or 0,
         )
         if row.erase_time and row.final_time:
             answer.erase_time.CopyFrom(timestamp(row.erase_time))
             answer.final_time.CopyFrom(timestamp(row.final_time))
         return answer
+
+    async def PreviewErasure(
+        self, request: storage_pb2.PreviewErasureRequest, context: Any
+    ) -> storage_pb2.PreviewErasureResponse:
+        """See the contract."""
+        return await self._parts.preview.count(request)
 
     async def ListAccesses(
         self, request: storage_pb2.ListAccessesRequest, context: Any
@@ -153,14 +169,14 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
     async def SetRestriction(
         self, request: storage_pb2.SetRestrictionRequest, context: Any
     ) -> storage_pb2.SetRestrictionResponse:
-        """Not served by this release."""
-        raise _not_served("SetRestriction")
+        """See the contract."""
+        return await asyncio.shield(self._parts.restrictions.set(request))
 
     async def SetOptOut(
         self, request: storage_pb2.SetOptOutRequest, context: Any
     ) -> storage_pb2.SetOptOutResponse:
-        """Not served by this release."""
-        raise _not_served("SetOptOut")
+        """See the contract."""
+        return await asyncio.shield(self._parts.opt_outs.set(request))
 
 
 async def _chunks(messages: AsyncIterator[storage_pb2.WriteObjectRequest]) -> AsyncIterator[bytes]:
@@ -186,7 +202,3 @@ def _out_of_order(message: str) -> IdvError:
     return IdvError(
         Reason.ERROR_REASON_INVALID_ARGUMENT, message, field="part", remedy="send the header, then chunks"
     )
-
-
-def _not_served(method: str) -> IdvError:
-    return IdvError(Reason.ERROR_REASON_NOT_SERVED, f"this release does not serve {method} yet")

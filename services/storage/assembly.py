@@ -12,6 +12,8 @@ from services.runtime.tokens import TokenVerifier
 from services.storage.accesses import AccessLog
 from services.storage.api import Parts, StorageServicer
 from services.storage.authority import KeyAuthority
+from services.storage.changes import Changes
+from services.storage.customer_keys import CustomerKeys
 from services.storage.days import Days
 from services.storage.erasure import Erasure
 from services.storage.expiry import Expiry, Stores
@@ -19,11 +21,15 @@ from services.storage.grants import Grants
 from services.storage.keys import Keyring
 from services.storage.listing import Listing, Subjects
 from services.storage.objects import Objects
+from services.storage.opt_outs import OptOuts
+from services.storage.preview import Preview
 from services.storage.reader import Reader
+from services.storage.restrictions import Restrictions
 from services.storage.sealing import Opener, Sealer
 from services.storage.sessions import Sessions
 from services.storage.settings import StorageLimits
 from services.storage.sweep import Sweep
+from services.storage.sweeping import Sweeping
 from services.storage.targets import Targets
 from services.storage.uploads import Uploads
 from services.storage.writer import Writer
@@ -77,10 +83,19 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
     )
     accesses = AccessLog(database, keys, clock, around.deployment)
     subjects = Subjects(database, keys, days)
-    erasure = Erasure(database, keys, days, objects, Targets(subjects, around.deployment), clock)
+    targets = Targets(subjects, around.deployment)
+    sweeping = Sweeping(database, days, objects, clock, page=limits.erasure_page)
+    erasure = Erasure(
+        *(database, keys, days, objects, targets, sweeping, clock), seconds=limits.erasure_seconds
+    )
+    changes = Changes(database, keys, days, clock)
+    restrictions = Restrictions(database, keys, changes, clock)
+    opt_outs = OptOuts(CustomerKeys(database, around.authority), changes, clock)
     parts = Parts(
         database=database,
-        sessions=Sessions(database, keys, days, clock, around.deployment),
+        sessions=Sessions(
+            *(database, keys, days, clock, around.deployment), restrictions=restrictions, opt_outs=opt_outs
+        ),
         sealer=sealer,
         writer=writer,
         uploads=Uploads(
@@ -91,6 +106,9 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         listing=Listing(database, subjects, opener, clock),
         accesses=accesses,
         erasure=erasure,
+        preview=Preview(database, days, targets, clock),
+        restrictions=restrictions,
+        opt_outs=opt_outs,
         claim=around.authority.claim,
     )
     stores = Stores(database, around.owner, objects)

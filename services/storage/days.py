@@ -10,6 +10,7 @@ from idv.errors import IdvError, Reason
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
+from services.storage.epochs import Epoch
 from services.storage.store import days as day_store
 from services.storage.store import partitions
 
@@ -36,11 +37,13 @@ class Days:
         self._database, self._owner, self._buckets, self._clock = database, owner, buckets, clock
         self._own_term, self._ahead = timedelta(days=own_term_days), ahead
         self._ready: set[date] = set()
+        self._whole: set[date] = set()
         self._terms: dict[date, timedelta] = {}
         self._making = asyncio.Lock()
 
     async def prepare(self) -> None:
-        """Makes today and the days ahead ready."""
+        """Makes today and the days ahead ready, and older days whole: a new release may bring partitions."""
+        await self._complete()
         today = self._clock.now().date()
         for offset in range(self._ahead + 1):
             await self.ready(today + timedelta(days=offset))
@@ -104,6 +107,18 @@ class Days:
     def forget(self, day: date) -> None:
         """The day's bytes are going: nothing may be written to it any more."""
         self._ready.discard(day)
+
+    async def _complete(self) -> None:
+        """Makes what is missing of the days that are not due, once in this process."""
+        now = self._clock.now()
+        for day in await self.listed():
+            whole = (
+                day.day in self._whole or Epoch.of_day(day.day).due(self.term_of(day.retention_days)) <= now
+            )
+            if not whole:
+                async with self._owner.transaction() as connection:
+                    await partitions.create(connection, day.day)
+                self._whole.add(day.day)
 
     async def _make(self, day: date) -> None:
         async with self._owner.transaction() as connection:

@@ -4,11 +4,12 @@ crash.
 The intent is committed first. Then the fence: under the exclusive lock of each day, so that no write can slip
 past, sessions close for good and records refuse to be read. Then every object version goes, then every sealed
 byte of the rows, whose tombstones stay to refuse late repeats. Then the read paths are probed, and the result
-is kept.
+is kept. Of a wide scope there may be more than one transaction should hold: see `sweeping`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,10 +29,12 @@ from services.storage.days import Days
 from services.storage.epochs import Epoch
 from services.storage.keys import Keyring
 from services.storage.objects import Objects
+from services.storage.scopes import scope_of
 from services.storage.store import days as day_store
 from services.storage.store import erasures as store
 from services.storage.store import locks
 from services.storage.store.erasures import ErasureRow, Step
+from services.storage.sweeping import Sweeping
 from services.storage.targets import Targets
 from services.storage.tenants import tenant_groups
 from services.storage.thorough import for_each
@@ -43,22 +46,38 @@ class Erasure:
     """Carries out erasures. Any replica may take any erasure on from where it stands."""
 
     def __init__(
-        self, database: Database, keys: Keyring, days: Days, objects: Objects, targets: Targets, clock: Clock
+        self,
+        database: Database,
+        keys: Keyring,
+        days: Days,
+        objects: Objects,
+        targets: Targets,
+        sweeping: Sweeping,
+        clock: Clock,
+        *,
+        seconds: float,
     ) -> None:
         self._database, self._keys, self._days, self._objects = database, keys, days, objects
-        self._targets, self._clock = targets, clock
+        self._targets, self._sweeping, self._clock, self._seconds = targets, sweeping, clock, seconds
 
     async def erase(self, request: storage_pb2.EraseRecordsRequest) -> ErasureRow:
         """Erases and returns the result; a repeat returns the first one.
 
-        Raises REQUEST_ID_REUSED for another target, NOT_FOUND or WRONG_TENANT for a record or session that is
-        not the Customer's, UNAVAILABLE when a store is away: the intent stands, and a repeat or the job goes
-        on.
+        A call takes some seconds at most of a wide scope: then everything is unreadable already, the row says
+        how far it is, and a repeat or the job goes on. Raises REQUEST_ID_REUSED for another target,
+        NOT_FOUND or WRONG_TENANT for a record or session that is not the Customer's, UNAVAILABLE when a store
+        is away: the intent stands.
         """
         customer = parse_customer(request.parent, field="parent")
         self._targets.check(customer, request.target)
         row = await self.intend(customer, UUID(request.request_id), request.target)
-        return await self.finish(row)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._seconds
+        while row.step < Step.DONE:
+            row = await self.advance(row)
+            if row.days_total is not None and loop.time() >= until:
+                break
+        return row
 
     async def finish(self, row: ErasureRow) -> ErasureRow:
         """Does every step that is left."""
@@ -110,7 +129,11 @@ class Erasure:
         return await step(row)
 
     async def _fence(self, row: ErasureRow) -> ErasureRow:
-        chosen = await self._targets.days(row.customer, await self._target(row))
+        target = await self._target(row)
+        scope = scope_of(row.customer, target, row.request_time)
+        if scope is not None:
+            return await self._sweeping.advance(row, scope)
+        chosen = await self._targets.days(row.customer, target)
         terms = {day.day: await self._days.term(day.day) for day in chosen}
         records = sessions = objects = 0
         final: datetime | None = None

@@ -39,6 +39,10 @@ class Grant:
                 remedy="open a session that asks for it",
             )
 
+    def asked(self, category: str) -> frozenset[str]:
+        """The optional items of the category that the session asked for by name."""
+        return frozenset(item for item in self.items if item.startswith(f"{category}."))
+
 
 @cache
 def categories() -> frozenset[str]:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import NamedTuple
 from uuid import UUID
 
 from idv.errors import IdvError, Reason
@@ -17,7 +16,7 @@ from idv.types.v1 import processing_pb2
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.resources import RecordName
-from services.storage import ids
+from services.storage import ids, restrictions
 from services.storage.accesses import AccessLog, Reading
 from services.storage.derivation import SealingKeys
 from services.storage.objects import Objects
@@ -40,13 +39,6 @@ _OPEN_TO: dict[int, frozenset[str]] = {
     processing_pb2.PURPOSE_RIGHTS_SUPPORT: frozenset({"retention", "support"}),
 }
 """The services that may read for each purpose."""
-
-
-class Found(NamedTuple):
-    """A record that may be read at this moment."""
-
-    row: RecordRow
-    purposes: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +68,8 @@ class Reader:
     async def open(self, name: RecordName, reading: Reading) -> Opened:
         """Opens a record for a purpose.
 
-        Raises NOT_FOUND, EXPIRED, ERASED, PURPOSE_REQUIRED, PURPOSE_NOT_ALLOWED. The chunks raise EXPIRED or
-        ERASED when the record ends while it is read.
+        Raises NOT_FOUND, EXPIRED, ERASED, PURPOSE_REQUIRED, PURPOSE_NOT_ALLOWED, RESTRICTED. The chunks raise
+        EXPIRED, ERASED or RESTRICTED when that happens while it is read.
         """
         check_purpose(reading)
         day, session, record = place(name)
@@ -87,16 +79,17 @@ class Reader:
             found = self._readable(await store.read(on_driver, day, session, record))
             if reading.purpose not in found.purposes:
                 raise _not_allowed("the notice that admitted the record does not list this purpose")
+            restrictions.check(found.restriction, reading.purpose, found.row.expire_time)
             access = await self._accesses.seal(found.row, reading)
             if found.row.object is None:
                 access = replace(access, complete=True)  # sent whole, in one message, or not at all
             await access_store.add(on_driver, access)
         keys, associated = await self._opener.keys(found.row)
-        body = self._body(found.row, access, keys, associated)
+        body = self._body(found.row, reading.purpose, access, keys, associated)
         return Opened(opened(found.row, keys, associated), body)
 
     async def _body(
-        self, row: RecordRow, access: AccessRow, keys: SealingKeys, associated: bytes
+        self, row: RecordRow, purpose: int, access: AccessRow, keys: SealingKeys, associated: bytes
     ) -> AsyncGenerator[bytes, None]:
         plain = keys.unseal(row.body or b"", associated)
         self._check_term(row)
@@ -107,10 +100,10 @@ class Reader:
         decryptor = Decryptor(plain, associated)
         loop = asyncio.get_running_loop()
         checked = loop.time()
-        async with aclosing(self._sealed(row, row.object)) as pieces:
+        async with aclosing(self._sealed(row, row.object, purpose)) as pieces:
             async for sealed in pieces:
                 if loop.time() - checked >= RECHECK_SECONDS:
-                    await self._check_again(row)
+                    await self._check_again(row, purpose)
                     checked = loop.time()
                 self._check_term(row)
                 if piece := decryptor.update(sealed):
@@ -119,7 +112,7 @@ class Reader:
         async with self._database.transaction([row.customer]) as connection:
             await access_store.complete(await driver(connection), access)
 
-    async def _sealed(self, row: RecordRow, name: str) -> AsyncGenerator[bytes, None]:
+    async def _sealed(self, row: RecordRow, name: str, purpose: int) -> AsyncGenerator[bytes, None]:
         """The blob's ciphertext; one that an erasure has just removed is erased, not missing."""
         try:
             async with aclosing(self._objects.get(row.day, name, CHUNK)) as pieces:
@@ -127,23 +120,23 @@ class Reader:
                     yield piece
         except IdvError as error:
             if error.reason == Reason.ERROR_REASON_NOT_FOUND:
-                await self._check_again(row)
+                await self._check_again(row, purpose)
             raise
 
-    async def _check_again(self, row: RecordRow) -> None:
+    async def _check_again(self, row: RecordRow, purpose: int) -> None:
         async with self._database.transaction([row.customer]) as connection:
-            state = await store.state(await driver(connection), row.day, row.session, row.record)
-        if state != store.ACTIVE:
+            now = await store.standing(await driver(connection), row.day, row.session, row.record)
+        if now is None or now.state != store.ACTIVE or now.fenced:
             raise _erased()
+        restrictions.check(now.restriction, purpose, row.expire_time)
 
-    def _readable(self, found: tuple[RecordRow, int, list[int]] | None) -> Found:
+    def _readable(self, found: store.Found | None) -> store.Found:
         if found is None:
             raise not_found()
-        row, session_state, purposes = found
-        if row.state != store.ACTIVE or session_state != SESSION_ACTIVE:
+        if found.row.state != store.ACTIVE or found.session_state != SESSION_ACTIVE or found.fenced:
             raise _erased()
-        self._check_term(row)
-        return Found(row, purposes)
+        self._check_term(found.row)
+        return found
 
     def _check_term(self, row: RecordRow) -> None:
         if row.expire_time <= self._clock.now():

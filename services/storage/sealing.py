@@ -107,6 +107,7 @@ class Sealer:
             commitment=admitted.keys.commitment,
             details=admitted.keys.seal_details(opening.SerializeToString(), admitted.associated),
             body=body,
+            asked=grant.asked(header.category),
         )
 
 

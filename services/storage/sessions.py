@@ -9,6 +9,7 @@ from uuid import UUID
 from idv.errors import IdvError, Reason
 from idv.storage.v1 import storage_pb2
 from idv.types.v1 import processing_pb2
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
@@ -18,8 +19,10 @@ from services.storage.associated import Binding
 from services.storage.days import Days
 from services.storage.instants import received, timestamp
 from services.storage.keys import Keyring
+from services.storage.opt_outs import OptOuts
+from services.storage.restrictions import Restrictions
 from services.storage.store import days as day_store
-from services.storage.store import locks
+from services.storage.store import fences, locks
 from services.storage.store import sessions as store
 from services.storage.store.driver import driver
 
@@ -29,28 +32,43 @@ _ITEM = "session"
 class Sessions:
     """Opens and describes sessions."""
 
-    def __init__(self, database: Database, keys: Keyring, days: Days, clock: Clock, deployment: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: Keyring,
+        days: Days,
+        clock: Clock,
+        deployment: str,
+        *,
+        restrictions: Restrictions,
+        opt_outs: OptOuts,
+    ) -> None:
         self._database, self._keys, self._days, self._clock = database, keys, days, clock
-        self._deployment = deployment
+        self._deployment, self._restrictions, self._opt_outs = deployment, restrictions, opt_outs
         self._tenants: set[str] = set()
 
     async def create(self, request: storage_pb2.CreateSessionRequest) -> processing_pb2.Session:
         """The new session, or the first one made under this request id.
 
-        Raises REQUEST_ID_REUSED for other content, ERASED when that session was erased, WRONG_STATE when the
-        day keeps its data for another time, TIME_OUT_OF_RANGE.
+        Raises REQUEST_ID_REUSED for other content, ERASED when that session was erased or everything received
+        then was, OPTED_OUT, WRONG_STATE when the day keeps its data for another time, TIME_OUT_OF_RANGE.
         """
         customer = parse_customer(request.parent, field="parent")
         created = received(request.receive_time, self._clock.now(), field="receive_time")
         day, request_id = created.date(), UUID(request.request_id)
         await self._days.fix_term(day, request.retention_days)
         row = await self._seal(request, customer, request_id, created)
+        standing = await self._restrictions.standing(customer, request.subject)
+        digest = await self._opt_outs.digest(customer, request.subject)
         nearby = (day, day - timedelta(days=1))  # a repeat may arrive after midnight
         async with self._database.transaction([customer]) as connection:
             await locks.request(connection, customer, request_id)
             await locks.day_for_writing(await driver(connection), day)
             first = await store.find_request(connection, nearby, customer, request_id)
             if first is None:
+                await _check_fences(connection, row)
+                await self._opt_outs.check(connection, customer, digest, request.items)
+                row = await self._restrictions.take_over(connection, row, standing)
                 if customer not in self._tenants:
                     await day_store.add_tenant(connection, customer)
                 await store.add(connection, row)
@@ -139,6 +157,13 @@ class Sessions:
         )
         content = keys.open_details(row.details, binding.encode())
         return storage_pb2.CreateSessionRequest.FromString(content)
+
+
+async def _check_fences(connection: AsyncConnection, row: store.SessionRow) -> None:
+    """Raises ERASED for a session that an erasure of everything of its time has overtaken."""
+    for fence in await fences.listed(await driver(connection), row.day, [row.customer]):
+        if fence.holds(row.customer, None, row.create_time):
+            raise _erased()
 
 
 def _content(request: storage_pb2.CreateSessionRequest) -> bytes:

@@ -43,7 +43,9 @@ class KeySettings(BaseModel):
     file: Path
     """The slot file: on a local disk that writes in place, outside of every backup."""
     slots: Annotated[int, Field(ge=128, le=1_000_000)] = 8192
-    """Slots of a new file: 105 for each day of the term and of the days until expiry may be late."""
+    """Slots of a new file: 105 for each day of the term and of the days until expiry may be late, and one for
+    each Customer with an opt-out.
+    """
 
 
 class StorageLimits(BaseModel):
@@ -67,6 +69,10 @@ class StorageLimits(BaseModel):
     """Bytes of the largest body."""
     objects_in_flight: Annotated[int, Field(ge=1)] = 16
     """Large bodies in memory at once; the others wait for their turn."""
+    erasure_page: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """Rows that one transaction of a wide erasure removes at most."""
+    erasure_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """Seconds after which a call leaves a wide erasure, unreadable already, to be carried on by a repeat."""
 
 
 class StorageSettings(ServiceSettings):

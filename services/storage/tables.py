@@ -30,7 +30,7 @@ from services.runtime.jobs import lease_table
 
 SCHEMA = "storage"
 METADATA = MetaData(schema=SCHEMA)
-PARTITIONED = ("sessions", "records", "accesses", "erasures")
+PARTITIONED = ("sessions", "records", "accesses", "erasures", "fences", "restrictions", "changes")
 """Tables with one partition for each session day."""
 
 _INSTANT = DateTime(timezone=True)
@@ -89,6 +89,8 @@ sessions = Table(
     Column("erasure", Uuid),
     Column("commitment", LargeBinary),
     Column("details", LargeBinary),
+    Column("restriction", SmallInteger),  # idv.types.v1.RestrictionReason while restricted
+    Column("opt_out", ARRAY(Text)),  # what it must not hold any more, see `opt_outs`
     PrimaryKeyConstraint("day", "session"),
     UniqueConstraint("day", "customer", "request_id"),
     Index(None, "day", "customer", "subject_digest"),
@@ -153,6 +155,71 @@ erasures = Table(
     Column("object_count", BigInteger, nullable=False),
     Column("erase_time", _INSTANT),
     Column("final_time", _INSTANT),
+    Column("days_total", Integer),  # of a wide scope: unset until every day is fenced
+    Column("days_done", Integer),
+    Column("swept_day", Date),  # the day being swept, or the last one that was
+    Column("swept_time", _INSTANT),  # on that day, everything received before is swept
     PrimaryKeyConstraint("day", "customer", "erasure"),
     postgresql_partition_by="RANGE (day)",
 )
+
+fences = Table(
+    "fences",
+    METADATA,
+    Column("day", Date, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("erasure", Uuid, nullable=False),
+    Column("category", Text),  # unset: of every category, and sessions too
+    Column("start_time", _INSTANT, nullable=False),
+    Column("end_time", _INSTANT, nullable=False),
+    PrimaryKeyConstraint("day", "customer", "erasure"),
+    postgresql_partition_by="RANGE (day)",
+)
+"""What erasures of wide scopes made unreadable at once: all that was received within, committed or not."""
+
+restrictions = Table(
+    "restrictions",
+    METADATA,
+    Column("day", Date, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("subject_digest", LargeBinary, nullable=False),
+    Column("reason", SmallInteger, nullable=False),  # idv.types.v1.RestrictionReason
+    Column("restricted", Boolean, nullable=False),  # false once lifted
+    PrimaryKeyConstraint("day", "customer", "subject_digest"),
+    postgresql_partition_by="RANGE (day)",
+)
+"""Subjects whose sessions of the day, and later ones, are restricted: by the day's own digest."""
+
+changes = Table(
+    "changes",
+    METADATA,
+    Column("day", Date, nullable=False),  # of the request
+    Column("customer", Text, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("request_mac", LargeBinary, nullable=False),
+    Column("record_count", BigInteger, nullable=False),
+    Column("answer_time", _INSTANT),
+    PrimaryKeyConstraint("day", "customer", "request_id"),
+    postgresql_partition_by="RANGE (day)",
+)
+"""Restrictions and opt-outs set or lifted, and what was answered: a late repeat changes nothing again."""
+
+customer_keys = Table(
+    "customer_keys",
+    METADATA,
+    Column("customer", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""The long-lived key of a Customer, for the digests of those who opted out; made with the first."""
+
+opt_outs = Table(
+    "opt_outs",
+    METADATA,
+    Column("customer", Text, nullable=False),
+    Column("subject_digest", LargeBinary, nullable=False),
+    Column("items", ARRAY(Text), nullable=False),  # empty: everything
+    Column("opt_out_time", _INSTANT, nullable=False),
+    PrimaryKeyConstraint("customer", "subject_digest"),
+)
+"""Who opted out, of what; kept until lifted. The digest is keyed by the Customer's long-lived key."""

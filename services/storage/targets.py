@@ -12,7 +12,7 @@ from idv.storage.v1 import storage_pb2
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.resources import RecordName, parse_record, parse_session
-from services.storage import ids
+from services.storage import ids, scopes
 from services.storage.listing import Subjects
 from services.storage.reader import not_found, place
 from services.storage.store import erasures as store
@@ -37,9 +37,7 @@ class Targets:
         self.deployment = deployment
 
     def check(self, customer: str, target: storage_pb2.ErasureTarget) -> None:
-        """Raises WRONG_TENANT, NOT_FOUND, INVALID_ARGUMENT, or NOT_SERVED for a kind this release does not
-        serve.
-        """
+        """Raises WRONG_TENANT or INVALID_ARGUMENT for a target that cannot be the Customer's, or is none."""
         kind = target.WhichOneof("target")
         if kind == "record":
             owner = parse_record(target.record, field="target.record").customer
@@ -48,19 +46,15 @@ class Targets:
         elif kind == "subject":
             return
         else:
-            raise IdvError(
-                Reason.ERROR_REASON_NOT_SERVED,
-                f"this release does not erase by {kind}",
-                field="target",
-                remedy="erase by record, session or subject",
-            )
+            scopes.check(target)
+            return
         if owner != customer:
             raise IdvError(
                 Reason.ERROR_REASON_WRONG_TENANT, "the target belongs to another Customer", field="target"
             )
 
     async def days(self, customer: str, target: storage_pb2.ErasureTarget) -> Sequence[ChosenDay]:
-        """The days that the target touches, oldest first."""
+        """The days that a record, a session or a subject touches, oldest first."""
         kind = target.WhichOneof("target")
         if kind == "record":
             return [_of_record(parse_record(target.record, field="target.record"))]
@@ -102,6 +96,20 @@ class Targets:
             return None
         await store.fence_sessions(connection, row.erasure, chosen.day, sessions)
         return await store.newest(connection, chosen.day, sessions)
+
+    async def count(
+        self, connection: AsyncConnection, customer: str, chosen: ChosenDay, now: datetime
+    ) -> tuple[int, int]:
+        """How many readable records and open sessions were chosen on the day."""
+        if chosen.record is not None:
+            session, record = chosen.record
+            return await store.count_readable(connection, chosen.day, [session], now, record)
+        if chosen.session is not None:
+            sessions = [chosen.session]
+        else:
+            digest = chosen.digest or b""
+            sessions = await session_store.of_subject(connection, chosen.day, customer, digest)
+        return await store.count_readable(connection, chosen.day, sessions, now)
 
 
 def _of_record(name: RecordName) -> ChosenDay:

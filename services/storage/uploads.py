@@ -21,6 +21,7 @@ _WITHOUT_ROW = frozenset(
     {
         Reason.ERROR_REASON_NOT_FOUND,
         Reason.ERROR_REASON_ERASED,
+        Reason.ERROR_REASON_OPTED_OUT,
         Reason.ERROR_REASON_SESSION_CLOSED,
         Reason.ERROR_REASON_REQUEST_ID_REUSED,
         Reason.ERROR_REASON_OVERLOADED,

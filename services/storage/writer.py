@@ -18,11 +18,13 @@ from uuid import UUID
 from idv.errors import IdvError, Reason
 
 from services.runtime.database import Database
+from services.storage import opt_outs
 from services.storage.instants import TOLERANCE
-from services.storage.store import locks
+from services.storage.store import fences, locks
 from services.storage.store import records as record_store
 from services.storage.store import sessions as session_store
 from services.storage.store.driver import driver
+from services.storage.store.fences import Fence
 from services.storage.store.records import RecordRow
 
 Outcome = RecordRow | IdvError
@@ -68,7 +70,7 @@ class Writer:
     async def write(self, row: RecordRow) -> RecordRow:
         """Returns once the row is durable: the row, or the first one written under its request id.
 
-        Raises NOT_FOUND or ERASED (session), SESSION_CLOSED, REQUEST_ID_REUSED, OVERLOADED, UNAVAILABLE. A
+        Raises NOT_FOUND, ERASED, SESSION_CLOSED, OPTED_OUT, REQUEST_ID_REUSED, OVERLOADED, UNAVAILABLE. A
         cancelled call's row is left out unless its commit is already on the way.
         """
         waiting = _Waiting(row)
@@ -156,10 +158,12 @@ async def _write_day(on_driver: Any, rows: list[RecordRow]) -> dict[int, Outcome
     day = rows[0].day
     await locks.day_for_writing(on_driver, day)
     sessions = await session_store.fence(on_driver, day, list({row.session for row in rows}))
+    fenced = {row.customer for row in rows if row.session in sessions and sessions[row.session]["fenced"]}
+    walls = await fences.listed(on_driver, day, sorted(fenced)) if fenced else []
     outcomes: dict[int, Outcome] = {}
     admitted: list[RecordRow] = []
     for row in rows:
-        refusal = _refusal(row, sessions)
+        refusal = _refusal(row, sessions, walls)
         if refusal is None:
             admitted.append(row)
         else:
@@ -169,12 +173,12 @@ async def _write_day(on_driver: Any, rows: list[RecordRow]) -> dict[int, Outcome
         repeats = [row for row in admitted if row.record not in added]
         first = await record_store.find_repeated(on_driver, repeats) if repeats else {}
         for row in admitted:
-            outcomes[id(row)] = row if row.record in added else _repeat(row, first)
+            outcomes[id(row)] = row if row.record in added else _repeat(row, first, walls)
     return outcomes
 
 
-def _refusal(row: RecordRow, sessions: Mapping[UUID, Any]) -> IdvError | None:
-    """Why the row's session does not take it, if so; read under the day's lock, so no erasure is missed."""
+def _refusal(row: RecordRow, sessions: Mapping[UUID, Any], walls: Sequence[Fence]) -> IdvError | None:
+    """Why the row is not taken, if so; read under the day's lock, so no erasure or opt-out is missed."""
     session = sessions.get(row.session)
     if session is None:
         return IdvError(Reason.ERROR_REASON_NOT_FOUND, "there is no such session")
@@ -184,13 +188,24 @@ def _refusal(row: RecordRow, sessions: Mapping[UUID, Any]) -> IdvError | None:
         return IdvError(
             Reason.ERROR_REASON_SESSION_CLOSED, "the session takes no more data", remedy="open a new session"
         )
+    if _is_fenced(row, walls):
+        return _erased("record")
+    if session["opt_out"] and opt_outs.forbids_record(session["opt_out"], row.category, row.asked):
+        return opt_outs.refusal([row.category])
     return None
 
 
-def _repeat(row: RecordRow, first: Mapping[tuple[UUID, UUID], RecordRow]) -> Outcome:
+def _is_fenced(row: RecordRow, walls: Sequence[Fence]) -> bool:
+    """Whether the record belongs to an erasure that was asked for after it was received."""
+    return any(wall.holds(row.customer, row.category, row.receive_time) for wall in walls)
+
+
+def _repeat(row: RecordRow, first: Mapping[tuple[UUID, UUID], RecordRow], walls: Sequence[Fence]) -> Outcome:
     """The outcome of a row whose request id was used before."""
     known = first.get((row.session, row.request_id))
     if known is None or known.state != record_store.ACTIVE or known.request_mac is None:
+        return _erased("record")
+    if _is_fenced(known, walls):
         return _erased("record")
     if not hmac.compare_digest(known.request_mac, row.request_mac or b""):
         return IdvError(

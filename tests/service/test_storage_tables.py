@@ -11,11 +11,11 @@ from sqlalchemy.schema import CreateTable
 from services.local.databases import ServiceDatabase
 from services.storage.tables import METADATA, PARTITIONED
 
-SEALED_OR_KEYED = {"request_mac", "subject_digest", "commitment", "details", "body"}
+SEALED_OR_KEYED = {"request_mac", "subject_digest", "commitment", "details", "body", "sealed"}
 IN_THE_CLEAR = {
     "sessions": {
         *("day", "customer", "session", "request_id", "notice_version", "purposes"),
-        *("create_time", "close_time", "state", "erasure"),
+        *("create_time", "close_time", "state", "erasure", "restriction", "opt_out"),
     },
     "records": {
         *("day", "customer", "session", "record", "request_id", "category", "notice_version"),
@@ -25,12 +25,19 @@ IN_THE_CLEAR = {
     "erasures": {
         *("day", "customer", "erasure", "request_time", "step", "record_count", "session_count"),
         *("object_count", "erase_time", "final_time"),
+        *("days_total", "days_done", "swept_day", "swept_time"),
     },
+    "fences": {"day", "customer", "erasure", "category", "start_time", "end_time"},
+    "restrictions": {"day", "customer", "reason", "restricted"},
+    "changes": {"day", "customer", "request_id", "record_count", "answer_time"},
+    "customer_keys": {"customer", "version"},
+    "opt_outs": {"customer", "items", "opt_out_time"},
 }
+OUTLIVES_DAYS = {"customer_keys", "opt_outs"}
 
 
 def test_nothing_else_stands_in_the_clear() -> None:
-    assert set(IN_THE_CLEAR) == set(PARTITIONED)
+    assert set(IN_THE_CLEAR) == {*PARTITIONED, *OUTLIVES_DAYS}
     for name, clear in IN_THE_CLEAR.items():
         columns = METADATA.tables[f"storage.{name}"].columns
         binary = {column.name for column in columns if isinstance(column.type, LargeBinary)}
@@ -79,7 +86,7 @@ async def test_every_table_with_a_customers_rows_is_walled_for_its_owner_too(
             for table in METADATA.tables.values()
             if "customer" in table.c and table.name != "tenants"
         }
-        assert with_customers == set(PARTITIONED)
+        assert with_customers == {*PARTITIONED, *OUTLIVES_DAYS}
         assert all(state[name] == (True, True) for name in with_customers)
         storage = await admin.fetchval(
             "SELECT attstorage FROM pg_attribute"

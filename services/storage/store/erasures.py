@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.storage.store import records as record_store
 from services.storage.store import sessions as session_store
+from services.storage.store.fences import outside
 from services.storage.tables import erasures, records, sessions
 
 
@@ -45,6 +46,10 @@ class ErasureRow:
     object_count: int = 0
     erase_time: datetime | None = None
     final_time: datetime | None = None
+    days_total: int | None = None
+    days_done: int | None = None
+    swept_day: date | None = None
+    swept_time: datetime | None = None
 
 
 class Touched(NamedTuple):
@@ -56,6 +61,10 @@ class Touched(NamedTuple):
 
 
 _COLUMNS = tuple(field.name for field in fields(ErasureRow))
+_PROGRESS = (
+    *("step", "record_count", "session_count", "object_count", "erase_time", "final_time"),
+    *("days_total", "days_done", "swept_day", "swept_time"),
+)
 
 
 async def find(connection: AsyncConnection, customer: str, erasure: UUID) -> ErasureRow | None:
@@ -83,8 +92,9 @@ async def save(connection: AsyncConnection, row: ErasureRow) -> None:
         & (erasures.c.customer == row.customer)
         & (erasures.c.erasure == row.erasure)
     )
-    kept = ("step", "record_count", "session_count", "object_count", "erase_time", "final_time")
-    await connection.execute(update(erasures).where(same).values({name: getattr(row, name) for name in kept}))
+    await connection.execute(
+        update(erasures).where(same).values({name: getattr(row, name) for name in _PROGRESS})
+    )
 
 
 async def fence_record(
@@ -137,6 +147,24 @@ async def newest(
     )
     found = (await connection.scalar(of_records), await connection.scalar(of_sessions))
     return max((instant for instant in found if instant), default=None)
+
+
+async def count_readable(
+    connection: AsyncConnection, day: date, among: Sequence[UUID], now: datetime, record: UUID | None = None
+) -> tuple[int, int]:
+    """How many records of these sessions can be read, and how many of the sessions stand open to reads.
+
+    With a record: whether that one can be read, and no session.
+    """
+    readable = select(func.count()).where(
+        *(records.c.day == day, records.c.session.in_(among), records.c.state == record_store.ACTIVE),
+        *(records.c.expire_time > now, outside()),
+    )
+    if record is not None:
+        return int(await connection.scalar(readable.where(records.c.record == record)) or 0), 0
+    active = (sessions.c.session.in_(among)) & (sessions.c.state == session_store.ACTIVE)
+    of_sessions = select(func.count()).where(sessions.c.day == day, active)
+    return int(await connection.scalar(readable) or 0), int(await connection.scalar(of_sessions) or 0)
 
 
 async def list_objects(

@@ -15,6 +15,7 @@ _DAY, _EPOCH, _ORDER, _PARTITIONS = 0x1D70, 0x1D71, 0x1D72, 0x1D73
 _LOCK = text("SELECT pg_advisory_xact_lock(:kind, :number)").bindparams(
     bindparam("kind", type_=Integer), bindparam("number", type_=Integer)
 )
+_CUSTOMER = text("SELECT pg_advisory_xact_lock(hashtextextended(:customer, 7537))")
 _REQUEST = text("SELECT pg_advisory_xact_lock(hashtextextended(:request, 7536))")
 _SHARED = "SELECT pg_advisory_xact_lock_shared($1, $2)"
 
@@ -47,3 +48,8 @@ async def partitions(connection: AsyncConnection) -> None:
 async def request(connection: AsyncConnection, customer: str, request_id: UUID) -> None:
     """One at a time among the repeats of a request, on whatever day they arrive."""
     await connection.execute(_REQUEST, {"request": f"{customer}/{request_id}"})
+
+
+async def customer(connection: AsyncConnection, name: str) -> None:
+    """One replica at a time makes a Customer's long-lived key."""
+    await connection.execute(_CUSTOMER, {"customer": name})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.storage.store import fences
 from services.storage.tables import records
 
 ACTIVE, ERASED = 1, 2
@@ -39,9 +40,11 @@ class RecordRow:
     commitment: bytes | None
     details: bytes | None
     body: bytes | None = field(repr=False)
+    asked: frozenset[str] = frozenset()
+    """Optional items of the category that its session asked for: known while it is written, not stored."""
 
 
-_COLUMNS = tuple(one.name for one in fields(RecordRow))
+_COLUMNS = tuple(one.name for one in fields(RecordRow) if one.name != "asked")
 _HEAD = _COLUMNS[:-1]
 _TYPES = (
     *("date", "text", "uuid", "uuid", "uuid", "bytea", "text", "int", "timestamptz", "timestamptz"),
@@ -57,11 +60,16 @@ _REPEATED = (
     " WHERE day = $1 AND session = ANY ($2) AND request_id = ANY ($3)"
 )
 _READ = (
-    f"SELECT {', '.join(f'r.{name}' for name in _COLUMNS)}, s.state AS session_state, s.purposes"  # noqa: S608 - constants
+    f"SELECT {', '.join(f'r.{name}' for name in _COLUMNS)}, s.state AS session_state, s.purposes,"  # noqa: S608 - constants
+    f" s.restriction, {fences.OF_RECORD} AS fenced"
     " FROM records r JOIN sessions s ON s.day = r.day AND s.session = r.session"
     " WHERE r.day = $1 AND r.session = $2 AND r.record = $3 AND s.day = $1"
 )
-_STATE = "SELECT state FROM records WHERE day = $1 AND session = $2 AND record = $3"
+_STATE = (
+    f"SELECT r.state, s.restriction, {fences.OF_RECORD} AS fenced"  # noqa: S608 - constants
+    " FROM records r JOIN sessions s ON s.day = r.day AND s.session = r.session"
+    " WHERE r.day = $1 AND r.session = $2 AND r.record = $3 AND s.day = $1"
+)
 
 
 async def add(driver: Any, rows: Sequence[RecordRow]) -> set[UUID]:
@@ -79,21 +87,37 @@ async def find_repeated(driver: Any, rows: Sequence[RecordRow]) -> dict[tuple[UU
     return {(row["session"], row["request_id"]): _head(row) for row in found}
 
 
-async def read(
-    driver: Any, day: date, session: UUID, record: UUID
-) -> tuple[RecordRow, int, list[int]] | None:
-    """A record with the state and the purposes of its session."""
+class Found(NamedTuple):
+    """A record with what its session says."""
+
+    row: RecordRow
+    session_state: int
+    purposes: list[int]
+    restriction: int | None
+    fenced: bool
+
+
+class Standing(NamedTuple):
+    """What may end a reading before its end: None of it for a record that may be read."""
+
+    state: int
+    restriction: int | None
+    fenced: bool
+
+
+async def read(driver: Any, day: date, session: UUID, record: UUID) -> Found | None:
+    """A record with what its session says."""
     row = await driver.fetchrow(_READ, day, session, record)
     if row is None:
         return None
     values = tuple(row)
-    return RecordRow(*values[:-2]), values[-2], values[-1]
+    return Found(RecordRow(*values[: len(_COLUMNS)]), *values[len(_COLUMNS) :])
 
 
-async def state(driver: Any, day: date, session: UUID, record: UUID) -> int | None:
-    """A record's state alone, for reads that take long."""
-    found: int | None = await driver.fetchval(_STATE, day, session, record)
-    return found
+async def standing(driver: Any, day: date, session: UUID, record: UUID) -> Standing | None:
+    """How a record stands, without the record, for reads that take long."""
+    row = await driver.fetchrow(_STATE, day, session, record)
+    return Standing(*row) if row else None
 
 
 async def page(
@@ -109,7 +133,7 @@ async def page(
     columns = [records.c[name] for name in _HEAD]
     query = select(*columns).where(
         *(records.c.day == day, records.c.session.in_(among)),
-        *(records.c.state == ACTIVE, records.c.expire_time > now),
+        *(records.c.state == ACTIVE, records.c.expire_time > now, fences.outside()),
     )
     if after is not None:
         query = query.where(tuple_(records.c.receive_time, records.c.record) > tuple_(*after))

@@ -36,10 +36,16 @@ class SessionRow:
     erasure: UUID | None
     commitment: bytes | None
     details: bytes | None
+    restriction: int | None = None
+    opt_out: list[str] | None = None
 
 
 _COLUMNS = tuple(field.name for field in fields(SessionRow))
-_FENCE = "SELECT session, state, create_time, close_time FROM sessions WHERE day = $1 AND session = ANY ($2)"
+_FENCE = (
+    "SELECT s.session, s.state, s.create_time, s.close_time, s.opt_out,"
+    " EXISTS (SELECT FROM fences f WHERE f.day = s.day AND f.customer = s.customer) AS fenced"
+    " FROM sessions s WHERE s.day = $1 AND s.session = ANY ($2)"
+)
 
 
 async def add(connection: AsyncConnection, row: SessionRow) -> None:
@@ -74,7 +80,8 @@ async def of_subject(connection: AsyncConnection, day: date, customer: str, dige
 
 
 async def fence(driver: Any, day: date, ids: Sequence[UUID]) -> dict[UUID, Any]:
-    """State, create_time and close_time of sessions, by id; those that are missing do not exist for these
-    tenants.
+    """State, create_time, close_time, opt_out of sessions by id, and whether their Customer has fences.
+
+    Those that are missing do not exist for these tenants.
     """
     return {row["session"]: row for row in await driver.fetch(_FENCE, day, list(ids))}

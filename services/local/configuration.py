@@ -142,7 +142,7 @@ def _retention(parts: Parts) -> dict[str, Any]:
         "notice_target": parts.addresses("notice").mtls,
         "log": {"origin": LOG_ORIGIN, "signing_key": str(parts.secrets.log)},
         "request_key": str(parts.secrets.request),
-        "jobs": dict.fromkeys(("deletions", "destructions", "announcements"), JOB_SECONDS),
+        "jobs": dict.fromkeys(("deletions", "destructions", "announcements", "relays"), JOB_SECONDS),
     }
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from idv.errors import IdvError, Reason
 from idv.retention.v1 import deletions_pb2, log_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceServicer
@@ -18,6 +17,7 @@ from idv.types.v1 import receipt_pb2
 from services.retention.accesses import CustomerView, check_owner
 from services.retention.deletions import ENDED, Deletions
 from services.retention.log import TransparencyLog
+from services.retention.messages import PAGE, before, stamp
 from services.retention.store import Deletion
 from services.runtime.resources import (
     deletion_name,
@@ -27,7 +27,6 @@ from services.runtime.resources import (
     parse_session,
 )
 
-_PAGE: Final = 100
 _WATCH_SECONDS: Final = 0.5
 _EXPECTED: Final = timedelta(hours=1)
 """Within this time of its receipt a deletion should be done, storage and key authority permitting."""
@@ -62,8 +61,8 @@ class DeletionApi(DeletionServiceServicer):
     ) -> deletions_pb2.ListDeletionsResponse:
         """Lists deletions, the newest first."""
         customer = parse_customer(request.parent, field="parent")
-        limit = request.page_size or _PAGE
-        page = await self._deletions.list(customer, limit + 1, _before(request.page_token))
+        limit = request.page_size or PAGE
+        page = await self._deletions.list(customer, limit + 1, before(request.page_token))
         more = len(page) > limit
         return deletions_pb2.ListDeletionsResponse(
             deletions=map(_message, page[:limit]),
@@ -112,7 +111,7 @@ class TransparencyLogApi(TransparencyLogServiceServicer):
         """Returns the newest checkpoint."""
         head = await self._log.head()
         checkpoint = receipt_pb2.Checkpoint(
-            note=head.note, tree_size=head.size, root_hash=head.root, sign_time=_stamp(head.sign_time)
+            note=head.note, tree_size=head.size, root_hash=head.root, sign_time=stamp(head.sign_time)
         )
         return log_pb2.GetCheckpointResponse(checkpoint=checkpoint, verifier_key=self._log.verifier_keys)
 
@@ -120,7 +119,7 @@ class TransparencyLogApi(TransparencyLogServiceServicer):
         self, request: log_pb2.ListLogEntriesRequest, context: Any
     ) -> log_pb2.ListLogEntriesResponse:
         """Lists leaves in order."""
-        rows, size = await self._log.leaves(request.start_index, request.page_size or _PAGE)
+        rows, size = await self._log.leaves(request.start_index, request.page_size or PAGE)
         return log_pb2.ListLogEntriesResponse(entries=map(_log_entry, rows), tree_size=size)
 
     async def GetInclusionProof(
@@ -160,20 +159,20 @@ def _message(deletion: Deletion) -> deletions_pb2.Deletion:
     message = deletions_pb2.Deletion(
         name=deletion_name(deletion.tenant, str(deletion.deletion)),
         state=deletion.state,
-        receive_time=_stamp(deletion.receive_time),
+        receive_time=stamp(deletion.receive_time),
         record_count=deletion.record_count or 0,
         session_count=deletion.session_count or 0,
-        expected_completion_time=_stamp(deletion.receive_time + _EXPECTED),
+        expected_completion_time=stamp(deletion.receive_time + _EXPECTED),
         scope=deletion.scope,
     )
     if deletion.failure is not None:
         message.failure_reason = Reason.Value(deletion.failure)
     if deletion.complete_time is not None:
-        message.complete_time.CopyFrom(_stamp(deletion.complete_time))
+        message.complete_time.CopyFrom(stamp(deletion.complete_time))
     if deletion.receipt is not None and deletion.final_time is not None:
         message.receipt.json = deletion.receipt
         message.receipt.leaf_index = deletion.leaf_index or 0
-        message.receipt.final_time.CopyFrom(_stamp(deletion.final_time))
+        message.receipt.final_time.CopyFrom(stamp(deletion.final_time))
     return message
 
 
@@ -182,29 +181,11 @@ def _log_entry(row: Any) -> receipt_pb2.LogEntry:
         index=row.leaf_index,
         leaf_data=row.leaf_data,
         kind=row.kind,
-        append_time=_stamp(row.append_time),
+        append_time=stamp(row.append_time),
     )
     if row.salt is not None:
         message.opening.salt, message.opening.entry = row.salt, row.entry
     return message
-
-
-def _before(page_token: str) -> UUID | None:
-    try:
-        return UUID(page_token) if page_token else None
-    except ValueError as error:
-        raise IdvError(
-            Reason.ERROR_REASON_INVALID_ARGUMENT,
-            "the page token is not one that this method returned",
-            field="page_token",
-            remedy="begin again without a page token",
-        ) from error
-
-
-def _stamp(time: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp
 
 
 def _not_served(message: str, field: str) -> IdvError:

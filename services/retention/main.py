@@ -19,6 +19,8 @@ from services.retention.api import DeletionApi, TransparencyLogApi
 from services.retention.deletions import Deletions, DeletionTerms
 from services.retention.expiries import Expiries
 from services.retention.log import TransparencyLog
+from services.retention.relaying import Relaying
+from services.retention.relays import Relays
 from services.retention.resumption import Resumption
 from services.retention.rights import RightsApi
 from services.retention.sealing import TargetSeal
@@ -47,12 +49,16 @@ async def main(settings: RetentionSettings) -> None:
         deletions = Deletions(database, log, storage, seal, clock, terms)
         resumption = Resumption(database, deletions, clock, runtime.log, terms.step)
         expiries = Expiries(database, log, storage)
-        announcements = Announcements(database, log, runtime.channel(settings.notice_target))
+        notice = runtime.channel(settings.notice_target)
+        announcements = Announcements(database, log, notice)
+        relays = Relays(database, clock, settings.relay.terms)
+        relaying = Relaying(database, notice, clock, runtime.log, settings.relay.terms)
 
         for name, seconds, run in (
             ("deletions", settings.jobs.deletions, resumption.run),
             ("destructions", settings.jobs.destructions, expiries.run),
             ("announcements", settings.jobs.announcements, announcements.run),
+            ("relays", settings.jobs.relays, relaying.run),
         ):
             runtime.every(PeriodicJob(name, timedelta(seconds=seconds), run))
 
@@ -69,7 +75,12 @@ async def main(settings: RetentionSettings) -> None:
                 log_pb2,
                 "TransparencyLogService",
             ),
-            (rights_pb2_grpc.add_RightsServiceServicer_to_server, RightsApi(), rights_pb2, "RightsService"),
+            (
+                rights_pb2_grpc.add_RightsServiceServicer_to_server,
+                RightsApi(relays),
+                rights_pb2,
+                "RightsService",
+            ),
         ):
             runtime.add(add, servicer, module.DESCRIPTOR.services_by_name[service])
         await runtime.serve()

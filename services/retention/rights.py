@@ -1,16 +1,26 @@
-"""The rights that this release does not serve yet."""
+"""The methods on rights: end users' own requests are refused and relayed; the rest is not served yet."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
+from uuid import UUID
 
 from idv.errors import IdvError, Reason
+from idv.retention.v1 import rights_pb2 as pb
 from idv.retention.v1.rights_pb2_grpc import RightsServiceServicer
+
+from services.retention.messages import PAGE, before, stamp
+from services.retention.relay_store import Relay
+from services.retention.relays import Relays, state
+from services.runtime.resources import parse_customer, parse_relay, relay_name
 
 
 class RightsApi(RightsServiceServicer):
-    """Rights other than deletion: in the contract, answered NOT_SERVED, so that silence is no success."""
+    """Relays. The other rights are in the contract and answered NOT_SERVED, so that silence is no success."""
+
+    def __init__(self, relays: Relays) -> None:
+        self._relays = relays
 
     async def ExportSubject(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Not served yet."""
@@ -29,17 +39,39 @@ class RightsApi(RightsServiceServicer):
         """Not served yet."""
         _refuse("SetOptOut")
 
-    async def RelayEndUserRequest(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("RelayEndUserRequest")
+    async def RelayEndUserRequest(self, request: pb.RelayEndUserRequestRequest, context: Any) -> NoReturn:
+        """Always ends with END_USER_REQUEST_REFUSED; see `Relays.enter`."""
+        customer = parse_customer(request.parent, field="parent")
+        raise await self._relays.enter(customer, UUID(request.request_id), request.kind)
 
-    async def ListRelays(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("ListRelays")
+    async def ListRelays(self, request: pb.ListRelaysRequest, context: Any) -> pb.ListRelaysResponse:
+        """Lists relayed requests, the newest first."""
+        customer = parse_customer(request.parent, field="parent")
+        limit = request.page_size or PAGE
+        page = await self._relays.page(customer, limit + 1, before(request.page_token))
+        token = str(page[limit - 1].relay) if len(page) > limit else ""
+        return pb.ListRelaysResponse(relays=map(_message, page[:limit]), next_page_token=token)
 
-    async def ResolveRelay(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("ResolveRelay")
+    async def ResolveRelay(self, request: pb.ResolveRelayRequest, context: Any) -> pb.ResolveRelayResponse:
+        """Marks a relayed request as answered; a repeat changes nothing."""
+        customer, relay = parse_relay(request.name, field="name")
+        return pb.ResolveRelayResponse(relay=_message(await self._relays.resolve(customer, UUID(relay))))
+
+
+def _message(relay: Relay) -> pb.Relay:
+    message = pb.Relay(
+        name=relay_name(relay.tenant, str(relay.relay)),
+        kind=relay.kind,
+        case_number=relay.case_number,
+        receive_time=stamp(relay.receive_time),
+        due_time=stamp(relay.due_time),
+        state=state(relay),
+    )
+    if relay.resolve_time is not None:
+        message.resolve_time.CopyFrom(stamp(relay.resolve_time))
+    if relay.remind_time is not None:
+        message.remind_time.CopyFrom(stamp(relay.remind_time))
+    return message
 
 
 def _refuse(method: str) -> NoReturn:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from idv.checkpoint import NoteError, VerifierKey
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.retention.relays import RelayTerms
 from services.retention.sealing import SealError, TargetSeal
 from services.retention.signing import SigningKeyError, read_key
 from services.runtime import setting_checks as checks
@@ -65,6 +67,33 @@ class JobSettings(BaseModel):
     """Seconds between two looks for destructions that storage reports, to log them."""
     announcements: Annotated[float, Field(gt=0)] = 10.0
     """Seconds between two looks for versions that notice announced, to log them."""
+    relays: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds between two looks for end users' requests to relay, to follow or to remind of."""
+
+
+class RelaySettings(BaseModel):
+    """How end users' own requests are relayed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    due_days: Annotated[int, Field(ge=2, le=365)] = 30
+    """Days until the Customer's answer is due, from the entry on; your law or contract says how many."""
+    remind_days: Annotated[int, Field(ge=1, le=364)] = 7
+    """Days before that on which the Customer is reminded, once; less than `due_days`."""
+
+    @model_validator(mode="after")
+    def _reminded_before_due(self) -> Self:
+        if self.remind_days >= self.due_days:
+            raise checks.fault(
+                "remind_days is not less than due_days: the reminder would come with the relay",
+                "lower relay.remind_days",
+            )
+        return self
+
+    @property
+    def terms(self) -> RelayTerms:
+        """The terms as the relays need them."""
+        return RelayTerms(timedelta(days=self.due_days), timedelta(days=self.remind_days))
 
 
 class RetentionSettings(ServiceSettings):
@@ -81,6 +110,7 @@ class RetentionSettings(ServiceSettings):
     request_key: Annotated[ReadableFile, AfterValidator(_request_key)]
     """32 random bytes as base64: seals what a deletion is of until done, and keys the digests of requests."""
     jobs: JobSettings = JobSettings()
+    relay: RelaySettings = RelaySettings()
     opening_days: Annotated[int, Field(ge=1, le=3660)] = 30
     """Days after its end for which a deletion's receipt is kept with entry and salt; then without them."""
     takeover_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0

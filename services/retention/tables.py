@@ -104,4 +104,34 @@ deletion_work = Table(
 """Deletions with something left to do: to be carried out, or their opening to be forgotten. Ids only, so that
 the jobs find them without acting for every Customer at once."""
 
+relays = Table(
+    "relays",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("relay", Uuid, nullable=False),  # UUIDv7: sorts by receipt
+    Column("request_id", Uuid, nullable=False),
+    Column("kind", SmallInteger, nullable=False),  # idv.retention.v1.RequestKind
+    Column("case_number", Text, nullable=False),
+    Column("receive_time", _INSTANT, nullable=False),
+    Column("due_time", _INSTANT, nullable=False),
+    Column("mail_state", SmallInteger, nullable=False),  # idv.notice.v1.DeliveryState; 0: not handed over yet
+    Column("remind_time", _INSTANT),
+    Column("resolve_time", _INSTANT),
+    PrimaryKeyConstraint("tenant", "relay"),
+    UniqueConstraint("tenant", "request_id"),
+    UniqueConstraint("tenant", "case_number"),
+)
+"""End users' own requests, relayed: nothing of what was written, and nothing of who wrote it."""
+
+relay_work = Table(
+    "relay_work",
+    METADATA,
+    Column("relay", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("due_time", _INSTANT, nullable=False),
+    Column("attempts", Integer, nullable=False),  # in vain, since the last that was not
+    Index(None, "due_time"),
+)
+"""Relays with something left to do: to be mailed, followed, reminded. Ids only, as `deletion_work`."""
+
 job_leases = lease_table(METADATA)

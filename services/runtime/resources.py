@@ -10,13 +10,16 @@ from idv.errors import IdvError, Reason
 
 _CUSTOMER = r"[a-z0-9-]{3,40}"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_SEGMENTS = {"customer": _CUSTOMER, "session": _UUID, "record": _UUID, "deletion": _UUID, "request": _UUID}
+_SEGMENTS = {"customer": _CUSTOMER} | dict.fromkeys(
+    ("session", "record", "deletion", "relay", "request"), _UUID
+)
 _OTHER = r"[a-z0-9][a-z0-9.-]{0,62}"
 
 _CUSTOMER_TEMPLATE = "customers/{customer}"
 _SESSION_TEMPLATE = _CUSTOMER_TEMPLATE + "/sessions/{session}"
 _RECORD_TEMPLATE = _SESSION_TEMPLATE + "/records/{record}"
 _DELETION_TEMPLATE = _CUSTOMER_TEMPLATE + "/deletions/{deletion}"
+_RELAY_TEMPLATE = _CUSTOMER_TEMPLATE + "/relays/{relay}"
 _PREFIX = re.compile(rf"customers/({_CUSTOMER})(?:/sessions/({_UUID})(?=/|\Z))?(?:/|\Z)")
 
 
@@ -40,6 +43,13 @@ class DeletionName(NamedTuple):
 
     customer: str
     deletion: str
+
+
+class RelayName(NamedTuple):
+    """The ids in a relayed request's resource name."""
+
+    customer: str
+    relay: str
 
 
 class Owner(NamedTuple):
@@ -69,6 +79,11 @@ def deletion_name(customer: str, deletion: str) -> str:
     return f"customers/{customer}/deletions/{deletion}"
 
 
+def relay_name(customer: str, relay: str) -> str:
+    """`customers/{customer}/relays/{relay}`."""
+    return f"customers/{customer}/relays/{relay}"
+
+
 def parse_customer(name: str, *, field: str) -> str:
     """The Customer id in `customers/{customer}`; raises INVALID_ARGUMENT about `field`."""
     return parse(_CUSTOMER_TEMPLATE, name, field=field)[0]
@@ -89,6 +104,11 @@ def parse_deletion(name: str, *, field: str) -> DeletionName:
     return DeletionName(*parse(_DELETION_TEMPLATE, name, field=field))
 
 
+def parse_relay(name: str, *, field: str) -> RelayName:
+    """The ids in a relayed request's name; raises INVALID_ARGUMENT about `field`."""
+    return RelayName(*parse(_RELAY_TEMPLATE, name, field=field))
+
+
 def owner_of(name: str, *, field: str) -> Owner:
     """Whom any resource below `customers/{customer}` belongs to; raises INVALID_ARGUMENT about `field`."""
     match = _PREFIX.match(name)
@@ -100,9 +120,9 @@ def owner_of(name: str, *, field: str) -> Owner:
 def parse(template: str, name: str, *, field: str) -> tuple[str, ...]:
     """The ids in `name` in the order of `template`, such as `customers/{customer}/rights/{request}`.
 
-    `{customer}` is a Customer id; `{session}`, `{record}`, `{deletion}` and `{request}` are UUIDs in lower
-    case; any other segment is 1 to 63 of a-z, 0-9, dot and hyphen. Raises INVALID_ARGUMENT about `field`,
-    without the name itself.
+    `{customer}` is a Customer id; `{session}`, `{record}`, `{deletion}`, `{relay}` and `{request}` are UUIDs
+    in lower case; any other segment is 1 to 63 of a-z, 0-9, dot and hyphen. Raises INVALID_ARGUMENT about
+    `field`, without the name itself.
     """
     match = _pattern(template).fullmatch(name)
     if match is None:

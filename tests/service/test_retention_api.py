@@ -280,20 +280,44 @@ async def test_anyone_can_audit_the_log(service: Service) -> None:
     assert (await refusal(service.log.GetInclusionProof(wrong))).field == "tree_size"
 
 
+async def test_an_end_users_request_is_refused_listed_page_by_page_and_resolved(service: Service) -> None:
+    rights: Any = RightsServiceStub(service.customer)
+    cases = []
+    for kind in (rights_pb2.REQUEST_KIND_KNOW, rights_pb2.REQUEST_KIND_DELETE, rights_pb2.REQUEST_KIND_KNOW):
+        entered = rights_pb2.RelayEndUserRequestRequest(parent=ACME, request_id=str(uuid4()), kind=kind)
+        refused = await refusal(rights.RelayEndUserRequest(entered))
+        assert refused.reason_name == "END_USER_REQUEST_REFUSED"
+        assert refused.metadata["ask"] == ACME
+        cases.append(refused.metadata["case_number"])
+    first = await rights.ListRelays(rights_pb2.ListRelaysRequest(parent=ACME, page_size=2))
+    rest = await rights.ListRelays(
+        rights_pb2.ListRelaysRequest(parent=ACME, page_size=2, page_token=first.next_page_token)
+    )
+    assert [one.case_number for one in (*first.relays, *rest.relays)] == cases[::-1]
+    assert not rest.next_page_token
+    assert first.relays[0].state == rights_pb2.RELAY_STATE_ENTERED
+    resolve = rights_pb2.ResolveRelayRequest(name=first.relays[0].name, request_id=str(uuid4()))
+    resolved = (await rights.ResolveRelay(resolve)).relay
+    assert resolved.state == rights_pb2.RELAY_STATE_RESOLVED
+    assert (await rights.ResolveRelay(resolve)).relay == resolved
+    for wrong, field in ((f"{ACME}/relays/x", "name"), (f"{ACME}/relays/{uuid4()}", "name")):
+        error = await refusal(
+            rights.ResolveRelay(rights_pb2.ResolveRelayRequest(name=wrong, request_id=str(uuid4())))
+        )
+        assert (error.field, error.reason_name in ("INVALID_ARGUMENT", "NOT_FOUND")) == (field, True)
+    broken = rights_pb2.ListRelaysRequest(parent=ACME, page_token="x")
+    assert (await refusal(rights.ListRelays(broken))).field == "page_token"
+
+
 async def test_what_this_release_does_not_serve_says_so(service: Service) -> None:
     rights: Any = RightsServiceStub(service.customer)
     request_id = str(uuid4())
-    relay = rights_pb2.RelayEndUserRequestRequest(
-        parent=ACME, request_id=request_id, kind=rights_pb2.REQUEST_KIND_DELETE
-    )
     export = rights_pb2.ExportSubjectRequest(parent=ACME, request_id=request_id, subject=SUBJECT)
     opt_out = rights_pb2.SetOptOutRequest(parent=ACME, request_id=request_id, subject=SUBJECT)
     count = deletion(subject=SUBJECT)
     count.dry_run = True
     for call in (
-        rights.RelayEndUserRequest(relay),
         rights.SetOptOut(opt_out),
-        rights.ListRelays(rights_pb2.ListRelaysRequest(parent=ACME)),
         anext(aiter(rights.ExportSubject(export))),
         service.deletions.CreateDeletion(count),
     ):

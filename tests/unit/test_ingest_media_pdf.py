@@ -129,6 +129,23 @@ def test_a_stream_that_expands_beyond_the_limit_is_refused() -> None:
     assert refused(saved(document)).reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
 
 
+@pytest.mark.parametrize("filters", [b"/DCT", b"[/DCT]", b"[/AHx /DCTDecode]", b"/D#43T"])
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_jpeg_inside_a_pages_content_is_refused(filters: bytes, *, compressed: bool) -> None:
+    """It would keep metadata of its own, and no writer of documents needs one."""
+    picture = specimens.jpeg(CARD).body
+    picture = picture.hex().encode() + b">" if b"AHx" in filters else picture
+    begin = b"q BI /W %d /H %d /CS /RGB /BPC 8 /F %s ID " % (*CARD.size, filters)
+    content = b"0 g " * 70_000 + begin + picture + b" EI Q"
+    document = pikepdf.new()
+    document.add_blank_page(page_size=(200, 200))
+    document.pages[0].Contents = document.make_stream(content)
+    out = io.BytesIO()
+    document.save(out, compress_streams=compressed)
+    fault = refused(out.getvalue())
+    assert fault.reason == errors.ERROR_REASON_MEDIA_UNDECODABLE
+
+
 def test_too_many_pages_or_pixels_are_refused() -> None:
     fault = refused(SENT.body, check.MediaLimits(pages=1))
     assert fault.reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX

@@ -6,7 +6,9 @@ Source: ISO 32000-2, 7.4 (filters).
 from __future__ import annotations
 
 import io
+import re
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pypdf.errors
@@ -24,6 +26,10 @@ _TEXTUAL = frozenset(
 )
 _JPEG = frozenset({"/DCTDecode", "/DCT"})
 _JPEG_2000 = "/JPXDecode"
+# In a page's content: the name of the coding, or the begin of such data after whatever spells the name.
+_INLINE_JPEG = re.compile(rb"/DCT(?:Decode)?\b|\bID[\0\t\n\f\r ]\xff\xd8\xff")
+_LONGEST = 16
+"""Bytes that a match can have."""
 _BILEVEL = frozenset({"/CCITTFaxDecode", "/CCF", "/JBIG2Decode"})
 
 
@@ -73,10 +79,23 @@ def _expanded(data: bytes, filters: list[Any], parameters: list[Any], budget: St
     return plain
 
 
-def _flate(data: bytes, budget: StreamBudget) -> tuple[bytes, int]:
+def _refuse_inline_jpeg() -> Callable[[bytes], None]:
+    """Looks through content that comes in pieces: a JPEG in it would keep metadata of its own."""
+    before = b""
+
+    def look(piece: bytes) -> None:
+        nonlocal before
+        if _INLINE_JPEG.search(before + piece):
+            raise undecodable(_NAME, "has a JPEG inside the content of a page")
+        before = (before + piece)[-_LONGEST:]
+
+    return look
+
+
+def _flate(data: bytes, budget: StreamBudget, look: Callable[[bytes], None] | None) -> tuple[bytes, int]:
     """The compressed data without anything hidden after it, and what it expands to, in little memory."""
     try:
-        consumed, size, complete = inflate.measure(data, budget.left)
+        consumed, size, complete = inflate.measure(data, budget.left, look)
     except zlib.error:
         raise undecodable(_NAME, "has a stream that does not decompress") from None
     budget.spend(size)
@@ -120,20 +139,31 @@ def clean(
         return data, filters, parameters
     if not {str(name) for name in filters} <= _FLATE | _TEXTUAL:
         raise undecodable(_NAME, "has a stream in a coding that the format does not know")
-    data, size, undone = _plain(data, filters, parameters, budget)
+    data, size, undone = _plain(data, filters, parameters, budget, None if picture else _refuse_inline_jpeg())
     if picture:
         pdf_images.check_size(stream, size, None if undone else parameters[0])
     return data, filters, parameters
 
 
 def _plain(
-    data: bytes, filters: list[Any], parameters: list[Any], budget: StreamBudget
+    data: bytes,
+    filters: list[Any],
+    parameters: list[Any],
+    budget: StreamBudget,
+    look: Callable[[bytes], None] | None,
 ) -> tuple[bytes, int, bool]:
-    """The raw body, what it expands to, and whether a predictor is undone in that size."""
+    """The raw body, what it expands to, and whether a predictor is undone in that size.
+
+    `look` is shown what it expands to.
+    """
     if data and len(filters) == 1 and str(filters[0]) in _FLATE:
-        kept, size = _flate(data, budget)
+        kept, size = _flate(data, budget, look)
         return kept, size, False
     if not filters or not data:
         budget.spend(len(data))
-        return data, len(data), True
-    return data, len(_expanded(data, filters, parameters, budget)), True
+        plain = data
+    else:
+        plain = _expanded(data, filters, parameters, budget)
+    if look is not None:
+        look(plain)
+    return data, len(plain), True

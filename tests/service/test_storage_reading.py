@@ -152,7 +152,7 @@ async def stored_row(storage: Replica, name: str) -> RecordRow:
     named = parse_record(name, field="name")
     admin = await asyncpg.connect(storage.servers.database.admin_dsn)
     try:
-        columns = ", ".join(RecordRow.__dataclass_fields__)
+        columns = ", ".join(name for name in RecordRow.__dataclass_fields__ if name != "asked")
         query = f"SELECT {columns} FROM storage.records WHERE record = $1"  # noqa: S608 - constants
         return RecordRow(*await admin.fetchrow(query, UUID(named.record)))
     finally:

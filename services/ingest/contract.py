@@ -13,7 +13,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from idv.types.v1 import data_pb2, item_pb2
 
 _TIMESTAMP = Timestamp.DESCRIPTOR.full_name
-_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _STANDALONE = (data_pb2.FaceImage, data_pb2.IdentityDocument)
 
 
@@ -117,9 +116,3 @@ def instant(value: Timestamp) -> datetime | None:
         return value.ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def timestamp(value: datetime) -> Timestamp:
-    """The instant as the contract carries it."""
-    since = value - _UNIX
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)

@@ -10,8 +10,8 @@ from idv.types.v1 import processing_pb2
 
 from services.ingest import attestation
 from services.ingest.admission import Admission
-from services.ingest.contract import timestamp
 from services.ingest.terms import LiveTerms
+from services.runtime.instants import timestamp
 
 
 class Sessions:

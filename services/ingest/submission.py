@@ -15,12 +15,13 @@ from idv.storage.v1 import storage_pb2
 
 from services.ingest.admission import Admission
 from services.ingest.coalesce import Coalescer
-from services.ingest.contract import Catalogue, instant, timestamp
+from services.ingest.contract import Catalogue, instant
 from services.ingest.limits import RateLimit
 from services.ingest.notice_terms import Terms
 from services.ingest.terms import LiveTerms
 from services.ingest.tokens import Grant, Grants
 from services.runtime.identity import Caller
+from services.runtime.instants import timestamp
 from services.runtime.validation import refuse_unknown_fields
 
 ITEMS_MEDIA_TYPE = "application/x-protobuf"

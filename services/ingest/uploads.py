@@ -13,7 +13,6 @@ from idv.types.v1 import data_pb2, processing_pb2
 
 from services.ingest.admission import Admission
 from services.ingest.coalesce import Coalescer
-from services.ingest.contract import timestamp
 from services.ingest.inspection import Inspector
 from services.ingest.limits import BodyMemory, RateLimit
 from services.ingest.media import check
@@ -21,6 +20,7 @@ from services.ingest.submission import kept_days, record_header
 from services.ingest.terms import LiveTerms
 from services.ingest.tokens import Grant, Grants
 from services.runtime.identity import Caller
+from services.runtime.instants import timestamp
 from services.runtime.validation import refuse_unknown_fields
 
 _CHUNK = 256 << 10

@@ -23,6 +23,7 @@ from services.notice.stream import TermsFeed
 from services.notice.versions import Call, Shelf, Versions
 from services.runtime.clock import Clock
 from services.runtime.identity import CallerKind, current_caller
+from services.runtime.instants import instant
 from services.runtime.resources import parse
 
 _PAGE: Final = 100
@@ -58,7 +59,7 @@ class NoticeApi(NoticeServiceServicer):
     ) -> pb.AnnounceNoticeResponse:
         """Announces a draft; see `Versions.announce`."""
         given = request.HasField("effective_time")
-        effective = messages.instant(request.effective_time, field="effective_time") if given else None
+        effective = instant(request.effective_time, field="effective_time") if given else None
         call = _call("AnnounceNotice", request, request.request_id)
         version, shelf = await self._versions.announce(_number(request.name), effective, call)
         await self._feed.refresh()  # followers of this replica need not wait for its next look
@@ -76,7 +77,7 @@ class NoticeApi(NoticeServiceServicer):
     async def GetNotice(self, request: pb.GetNoticeRequest, context: Any) -> pb.GetNoticeResponse:
         """A version by number, or the one in force at an instant. Raises NOT_FOUND."""
         given = request.HasField("as_of_time")
-        at = messages.instant(request.as_of_time, field="as_of_time") if given else None
+        at = instant(request.as_of_time, field="as_of_time") if given else None
         shelf = await self._versions.shelf(at)
         if request.name:
             version = shelf.number(_number(request.name))

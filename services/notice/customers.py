@@ -16,7 +16,8 @@ from services.notice.calls import fingerprint
 from services.notice.mail.composing import Matter
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.store import Mail
-from services.notice.messages import instant, stamp
+from services.notice.messages import stamp
+from services.runtime.instants import instant
 from services.runtime.resources import customer_name, parse_customer
 
 _PAGE: Final = 100

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from idv.errors import IdvError, Reason
 from idv.notice.v1 import notice_pb2
 from idv.types.v1 import processing_pb2
 
@@ -15,28 +14,12 @@ from services.notice.content import Version
 from services.notice.lifecycle import Life
 from services.notice.text import Text
 from services.notice.versions import Review, Shelf
-
-
-def instant(stamp: Timestamp, *, field: str) -> datetime:
-    """A timestamp as an aware datetime in UTC. Raises TIME_OUT_OF_RANGE beyond the years 1 to 9999."""
-    try:
-        return stamp.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise IdvError(
-            Reason.ERROR_REASON_TIME_OUT_OF_RANGE,
-            f"{field} is no instant between the years 1 and 9999",
-            field=field,
-            remedy="send seconds since 1970 and from 0 to 999 999 999 nanoseconds",
-        ) from None
+from services.runtime.instants import timestamp
 
 
 def stamp(moment: datetime | None) -> Timestamp | None:
     """An instant as a timestamp; None stays unset."""
-    if moment is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
+    return None if moment is None else timestamp(moment)
 
 
 def notice(version: Version, shelf: Shelf, texts: Iterable[Text] = ()) -> notice_pb2.Notice:

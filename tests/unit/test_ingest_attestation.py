@@ -11,8 +11,8 @@ from idv.errors import IdvError, Reason
 from idv.types.v1.processing_pb2 import LEGAL_BASIS_CONSENT, Attestation
 
 from services.ingest import attestation
-from services.ingest.contract import timestamp
 from services.ingest.notice_terms import Terms
+from services.runtime.instants import timestamp
 from tests.unit.ingest_terms import NOON, history
 
 HISTORY = history((1, NOON - timedelta(days=90)), (2, NOON - timedelta(days=5)))

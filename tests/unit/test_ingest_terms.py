@@ -12,8 +12,8 @@ import pytest
 from idv.errors import IdvError, Reason
 from idv.notice.v1 import notice_pb2
 
-from services.ingest.contract import timestamp
 from services.ingest.terms import LiveTerms
+from services.runtime.instants import timestamp
 from tests.unit.ingest_terms import NOON, history
 from tests.waiting import until
 

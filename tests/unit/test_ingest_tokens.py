@@ -12,9 +12,9 @@ from idv.types.v1 import processing_pb2
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from services.ingest.contract import timestamp
 from services.ingest.tokens import Grants, KeyFileError, TokenSigner
 from services.runtime.identity import Caller, CallerKind
+from services.runtime.instants import timestamp
 from services.runtime.tokens import TokenVerifier
 from tests.unit.ingest_terms import NOON, StillClock
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from idv import receipts
 from idv.ingest.v1 import ingest_pb2
 from idv.receipts import ReceiptError, ReceiptFault, VerifiedReceipt
 from idv.retention.v1 import deletions_pb2
 from idv.storage.v1 import storage_pb2
-from idv.types.v1 import data_pb2, processing_pb2
+from idv.types.v1 import data_pb2, item_pb2, processing_pb2
 
 Target = Mapping[str, str | bool]
 """What to delete: one of `{"record": name}`, `{"session": name}`, `{"subject": reference}`,
@@ -54,11 +55,11 @@ class Opened:
         """The typed items in the body, or None where it is an image or PDF."""
         if self.record.media_type != "application/x-protobuf":
             return None
-        field = data_pb2.ItemSet.DESCRIPTOR.fields_by_name[self.record.category.replace(".", "_")]
-        items = data_pb2.ItemSet()
-        message: Message = getattr(items, field.name)
-        message.ParseFromString(self.body)
-        return message
+        kinds = (field.message_type for field in data_pb2.ItemSet.DESCRIPTOR.fields)
+        for kind in kinds:
+            if kind and kind.GetOptions().Extensions[item_pb2.category] == self.record.category:
+                return GetMessageClass(kind).FromString(self.body)
+        return None  # of a newer release
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,6 @@ async def replica(database: ServiceDatabase, clock: SetClock | None = None) -> A
 @asynccontextmanager
 async def pages(part: Replica) -> AsyncIterator[str]:
     """The replica's public pages: their address as a URL without a slash at its end."""
-    served = Pages(part.feed, part.versions, part.clock, ITEMS)
+    served = Pages(part.feed, part.clock, ITEMS)
     async with PageServer(served.application(), "127.0.0.1:0", structlog.get_logger()) as server:
         yield f"http://{server.address}"

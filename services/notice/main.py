@@ -37,7 +37,7 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
     versions = Versions(runtime.database, runtime.clock, items)
     feed = TermsFeed(versions, runtime.log)
     await feed.refresh()
-    pages = Pages(feed, versions, runtime.clock, items)
+    pages = Pages(feed, runtime.clock, items)
     notices = NoticeApi(versions, feed, runtime.clock, items)
     runtime.add(notice_pb2_grpc.add_NoticeServiceServicer_to_server, notices, _NOTICES)
     accounts = Accounts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
+from idv.errors import IdvError
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.applications import Starlette
@@ -24,12 +26,15 @@ from services.notice.languages import preferred
 from services.notice.stream import TermsFeed
 from services.notice.terms import Language
 from services.notice.text import Text
-from services.notice.versions import Shelf, Versions
+from services.notice.versions import Shelf
 from services.notice.words import WORDS
 from services.runtime.clock import Clock
 
 MAX_AGE = 60
 """Seconds for which a page may be kept without asking again; less when another version is about to begin."""
+
+_FIRST_READING_SECONDS = 2.0
+_RETRY_SECONDS = 5
 
 _MEDIA = {"": "text/html; charset=utf-8", ".md": "text/markdown; charset=utf-8", ".json": "application/json"}
 _HEADERS = {
@@ -52,13 +57,10 @@ class _Edition:
 
 
 class Pages:
-    """Serves the version in force: rendered once, the database asked once for each version."""
+    """Serves the version in force as the feed knows it: rendered once for each version."""
 
-    def __init__(
-        self, feed: TermsFeed, versions: Versions, clock: Clock, items: Mapping[str, CatalogueItem]
-    ) -> None:
+    def __init__(self, feed: TermsFeed, clock: Clock, items: Mapping[str, CatalogueItem]) -> None:
         self._feed = feed
-        self._versions = versions
         self._clock = clock
         self._items = items
         self._edition: _Edition | None = None
@@ -93,8 +95,12 @@ class Pages:
     async def _page(self, request: Request) -> Response:
         name, dot, kind = request.url.path.lstrip("/").partition(".")
         language = cast("Language", name)
-        shelf = Shelf((await self._feed.current()).versions, self._clock.now())
-        edition = await self._in_force(shelf)
+        try:
+            async with asyncio.timeout(_FIRST_READING_SECONDS):
+                shelf = Shelf((await self._feed.current()).versions, self._clock.now())
+            edition = await self._in_force(shelf)
+        except (TimeoutError, IdvError):
+            return self._unknown(language)
         if edition is None or language not in edition.texts:
             return self._missing(language)
         body, tag = self._body(edition, language, dot + kind)
@@ -113,9 +119,20 @@ class Pages:
         )
 
     def _missing(self, language: Language) -> Response:
-        body = self._none.render(words=WORDS[language], style=self._style)
+        words = WORDS[language]
+        return self._instead(language, 404, words.missing_title, words.missing_text)
+
+    def _unknown(self, language: Language) -> Response:
+        """The database is away, and what is in force was never read from it."""
+        words = WORDS[language]
+        answer = self._instead(language, 503, words.away_title, words.away_text)
+        answer.headers["Retry-After"] = str(_RETRY_SECONDS)
+        return answer
+
+    def _instead(self, language: Language, status: int, title: str, text: str) -> Response:
+        body = self._none.render(words=WORDS[language], title=title, text=text, style=self._style)
         headers = {"Cache-Control": "no-store", **self._guard()}
-        return Response(body, status_code=404, media_type=_MEDIA[""], headers=headers)
+        return Response(body, status_code=status, media_type=_MEDIA[""], headers=headers)
 
     def _guard(self) -> dict[str, str]:
         return {"Content-Security-Policy": self._policy, **_HEADERS}
@@ -125,7 +142,7 @@ class Pages:
         if version is None:
             return None
         if self._edition is None or self._edition.version.number != version.number:
-            texts = await self._versions.texts(version.number)
+            texts = await self._feed.texts(version.number)
             self._edition = _Edition(version, {text.language: text for text in texts})
         return self._edition
 

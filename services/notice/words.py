@@ -35,6 +35,8 @@ class Words:
     digest: str
     missing_title: str
     missing_text: str
+    away_title: str
+    away_text: str
     sources: Mapping[str, str]
     categories: Mapping[str, str]
     """Headings of the table's groups, by category."""
@@ -73,6 +75,8 @@ ENGLISH = Words(
     digest="SHA-256 of terms and texts",
     missing_title="No notice is in force",
     missing_text="No version of the privacy notice is in force. The service collects nothing until one is.",
+    away_title="The notice cannot be shown",
+    away_text="The privacy notice cannot be read at this moment. Please come back in a few seconds.",
     sources={"customer": "Customer", "sdk": "SDK"},
     categories={
         "device.hardware": "Device hardware and system",
@@ -105,6 +109,8 @@ CHINESE = Words(
     digest="条款与文本的 SHA-256",
     missing_title="尚无生效的声明",
     missing_text="目前没有生效的隐私声明版本。在其生效之前，本服务不收集任何数据。",
+    away_title="声明暂时无法显示",
+    away_text="目前无法读取隐私声明。请稍后再试。",
     sources={"customer": "客户", "sdk": "SDK"},
     categories={
         "device.hardware": "设备硬件与系统",

@@ -17,6 +17,8 @@ from idv.errors import IdvError
 
 from services.local.databases import ServiceDatabase
 from services.notice.terms import Language
+from services.runtime.database import Database
+from services.runtime.settings import DatabaseSettings
 from tests.notice_parts import START, Replica, SetClock, narrower, pages, replica, shipped
 
 
@@ -179,16 +181,54 @@ async def test_pages_are_served_from_memory_while_the_database_is_away(
     site: Site, service_database: ServiceDatabase
 ) -> None:
     before, _ = await site.get("/en")
-    admin = await asyncpg.connect(service_database.admin_dsn)
+    await take_away(service_database)
+    with pytest.raises(IdvError):
+        await site.part.versions.revision()
+    answer, _ = await site.get("/en")
+    assert (answer.status, answer.headers["ETag"]) == (200, before.headers["ETag"])
+
+
+async def test_a_replica_that_nobody_asked_before_serves_the_page_and_the_next_version_without_database(
+    site: Site, service_database: ServiceDatabase
+) -> None:
+    effective = START + timedelta(hours=1)
+    await site.part.publish(narrower(), effective)
+    await site.part.feed.refresh()
+    await take_away(service_database)
+    for path, part_of_it in (("/en", "ID Verification Privacy Notice"), ("/zh.md", "身份验证服务隐私声明")):
+        answer, body = await site.get(path)
+        assert answer.status == 200
+        assert part_of_it in body
+    site.clock.time = effective
+    answer, body = await site.get("/en")
+    assert answer.status == 200
+    assert "<h1>A notice</h1>" in body
+
+
+async def test_where_nothing_is_known_yet_the_page_says_when_to_come_back(
+    service_database: ServiceDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.notice.pages._FIRST_READING_SECONDS", 0.01)
+    part = Replica(Database.open(DatabaseSettings(dsn=service_database.dsn)), SetClock())
+    async with pages(part) as url, aiohttp.ClientSession() as session:
+        for path, said in (("/en", "cannot be shown"), ("/zh", "暂时无法显示"), ("/en.json", "cannot be")):
+            async with session.get(url + path) as answer:
+                assert answer.status == 503
+                assert int(answer.headers["Retry-After"]) > 0
+                assert answer.headers["Cache-Control"] == "no-store"
+                assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+                assert said in await answer.text()
+    await part.database.close()
+
+
+async def take_away(database: ServiceDatabase) -> None:
+    """Ends every connection to the database, and lets nobody connect again."""
+    admin = await asyncpg.connect(database.admin_dsn)
     try:
-        await admin.execute(f"ALTER DATABASE {service_database.name} CONNECTION LIMIT 0")
+        await admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
         await admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     finally:
         await admin.close()
-    with pytest.raises(IdvError):
-        await site.part.versions.revision()
-    answer, _ = await site.get("/en")
-    assert (answer.status, answer.headers["ETag"]) == (200, before.headers["ETag"])

@@ -121,8 +121,14 @@ class Objects:
         return True
 
     async def delete(self, day: date, names: Sequence[str]) -> None:
-        """Removes every version of the objects; those that are gone already are no error."""
-        bucket = self.bucket(day)
+        """Removes every version of the objects; those that are gone, also with their day, are no error."""
+        try:
+            await self._delete_versions(self.bucket(day), names)
+        except IdvError as error:
+            if error.reason != Reason.ERROR_REASON_NOT_FOUND:
+                raise
+
+    async def _delete_versions(self, bucket: str, names: Sequence[str]) -> None:
         if not await self._is_versioned(bucket):
             keys: list[dict[str, str]] = [{"Key": name} for name in names]
         else:

@@ -17,8 +17,9 @@ from idv.types.v1 import receipt_pb2
 from services.retention.accesses import CustomerView, check_owner
 from services.retention.deletions import ENDED, Deletions
 from services.retention.log import TransparencyLog
-from services.retention.messages import PAGE, before, stamp
+from services.retention.messages import PAGE, before
 from services.retention.store import Deletion
+from services.runtime.instants import timestamp
 from services.runtime.resources import (
     deletion_name,
     parse_customer,
@@ -111,7 +112,7 @@ class TransparencyLogApi(TransparencyLogServiceServicer):
         """Returns the newest checkpoint."""
         head = await self._log.head()
         checkpoint = receipt_pb2.Checkpoint(
-            note=head.note, tree_size=head.size, root_hash=head.root, sign_time=stamp(head.sign_time)
+            note=head.note, tree_size=head.size, root_hash=head.root, sign_time=timestamp(head.sign_time)
         )
         return log_pb2.GetCheckpointResponse(checkpoint=checkpoint, verifier_key=self._log.verifier_keys)
 
@@ -159,20 +160,20 @@ def _message(deletion: Deletion) -> deletions_pb2.Deletion:
     message = deletions_pb2.Deletion(
         name=deletion_name(deletion.tenant, str(deletion.deletion)),
         state=deletion.state,
-        receive_time=stamp(deletion.receive_time),
+        receive_time=timestamp(deletion.receive_time),
         record_count=deletion.record_count or 0,
         session_count=deletion.session_count or 0,
-        expected_completion_time=stamp(deletion.receive_time + _EXPECTED),
+        expected_completion_time=timestamp(deletion.receive_time + _EXPECTED),
         scope=deletion.scope,
     )
     if deletion.failure is not None:
         message.failure_reason = Reason.Value(deletion.failure)
     if deletion.complete_time is not None:
-        message.complete_time.CopyFrom(stamp(deletion.complete_time))
+        message.complete_time.CopyFrom(timestamp(deletion.complete_time))
     if deletion.receipt is not None and deletion.final_time is not None:
         message.receipt.json = deletion.receipt
         message.receipt.leaf_index = deletion.leaf_index or 0
-        message.receipt.final_time.CopyFrom(stamp(deletion.final_time))
+        message.receipt.final_time.CopyFrom(timestamp(deletion.final_time))
     return message
 
 
@@ -181,7 +182,7 @@ def _log_entry(row: Any) -> receipt_pb2.LogEntry:
         index=row.leaf_index,
         leaf_data=row.leaf_data,
         kind=row.kind,
-        append_time=stamp(row.append_time),
+        append_time=timestamp(row.append_time),
     )
     if row.salt is not None:
         message.opening.salt, message.opening.entry = row.salt, row.entry

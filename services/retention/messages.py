@@ -1,23 +1,14 @@
-"""What the methods of retention share: instants and page tokens as the contract has them."""
+"""What the methods of retention share: page tokens as the contract has them."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from idv.errors import IdvError, Reason
 
 PAGE: Final = 100
 """Entries of a page where the request names no number."""
-
-
-def stamp(time: datetime) -> Timestamp:
-    """An instant as a timestamp."""
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
 
 
 def before(page_token: str) -> UUID | None:

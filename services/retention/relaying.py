@@ -16,11 +16,11 @@ from idv.notice.v1 import customers_pb2 as pb
 from idv.notice.v1.customers_pb2_grpc import CustomerServiceStub
 
 from services.retention import relay_store as store
-from services.retention.messages import stamp
 from services.retention.relay_store import Relay, RelayWork
 from services.retention.relays import RelayTerms
 from services.runtime.clock import Clock
 from services.runtime.database import Database
+from services.runtime.instants import timestamp
 from services.runtime.logs import Log
 from services.runtime.resources import customer_name
 
@@ -82,8 +82,8 @@ class Relaying:
             request_id=str(request_id),
             kind=kind,
             case_number=relay.case_number,
-            receive_time=stamp(relay.receive_time),
-            due_time=stamp(relay.due_time),
+            receive_time=timestamp(relay.receive_time),
+            due_time=timestamp(relay.due_time),
             request_kind=relay.kind,
         )
         return (await self._customers.SendMessage(request)).delivery.state

@@ -10,9 +10,10 @@ from idv.errors import IdvError, Reason
 from idv.retention.v1 import rights_pb2 as pb
 from idv.retention.v1.rights_pb2_grpc import RightsServiceServicer
 
-from services.retention.messages import PAGE, before, stamp
+from services.retention.messages import PAGE, before
 from services.retention.relay_store import Relay
 from services.retention.relays import Relays, state
+from services.runtime.instants import timestamp
 from services.runtime.resources import parse_customer, parse_relay, relay_name
 
 
@@ -63,14 +64,14 @@ def _message(relay: Relay) -> pb.Relay:
         name=relay_name(relay.tenant, str(relay.relay)),
         kind=relay.kind,
         case_number=relay.case_number,
-        receive_time=stamp(relay.receive_time),
-        due_time=stamp(relay.due_time),
+        receive_time=timestamp(relay.receive_time),
+        due_time=timestamp(relay.due_time),
         state=state(relay),
     )
     if relay.resolve_time is not None:
-        message.resolve_time.CopyFrom(stamp(relay.resolve_time))
+        message.resolve_time.CopyFrom(timestamp(relay.resolve_time))
     if relay.remind_time is not None:
-        message.remind_time.CopyFrom(stamp(relay.remind_time))
+        message.remind_time.CopyFrom(timestamp(relay.remind_time))
     return message
 
 

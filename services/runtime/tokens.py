@@ -140,7 +140,7 @@ class TokenVerifier:
             raise UnknownKeyError(
                 Reason.ERROR_REASON_UNAUTHENTICATED, "the token is signed by a key that is not known"
             ) from error
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, RecursionError) as error:
             raise _refused("it is forged, damaged, or for another issuer or audience") from error
         return MappingProxyType(claims)
 
@@ -158,7 +158,7 @@ def audience_of(token: str) -> str | None:
         return None
     try:
         payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         return None
     audience = payload.get("aud") if isinstance(payload, dict) else None
     if isinstance(audience, list) and len(audience) == 1:

@@ -72,6 +72,9 @@ def _changed_claims(signer: Signer) -> str:
     return f"{header}.{_part(claims | {'sub': 'customers/rival'})}.{signature}"
 
 
+_DEEP = base64.urlsafe_b64encode(b"[" * 4500).decode()
+
+
 FORGERIES: dict[str, Callable[[Signer], str]] = {
     "alg none": _alg_none,
     "public key as secret": _signed_with_public_key_as_secret,
@@ -86,6 +89,7 @@ FORGERIES: dict[str, Callable[[Signer], str]] = {
     "an end that is no time": lambda signer: signer.token(exp="never"),
     "not yet valid": lambda signer: signer.token(nbf=4_000_000_000),
     "not a token": lambda _signer: "x.y.z",
+    "nested deeper than a parser goes": lambda _signer: f"{_DEEP}.{_DEEP}.AAAA",
     "empty": lambda _signer: "",
 }
 
@@ -156,6 +160,10 @@ def test_symmetric_keys_are_no_key_set() -> None:
     secret = OctKey.generate_key(256)
     with pytest.raises(KeysUnavailableError, match="symmetric"):
         parse_jwks(json.dumps({"keys": [secret.as_dict(private=True)]}).encode())
+
+
+def test_claims_nested_deeper_than_a_parser_goes_choose_no_verifier() -> None:
+    assert audience_of(f"e30.{_DEEP}.AAAA") is None
 
 
 def test_several_audiences_choose_no_verifier(signer: Signer) -> None:

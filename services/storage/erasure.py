@@ -197,7 +197,8 @@ class Erasure:
         async with self._database.transaction([row.customer]) as connection:
             current = await self._current(connection, row)
             if current.step == row.step:
-                current = replace(row, step=step)
+                # Of the target nothing is needed any more: a repeat is compared by its keyed digest.
+                current = replace(row, step=step, details=None if step == Step.DONE else row.details)
                 await store.save(connection, current)
         return current
 
@@ -231,6 +232,8 @@ class Erasure:
         epoch = Epoch.of(row.day, row.request_time)
         keys = await self._keys.opening(epoch, _KIND, row.customer, row.erasure)
         keys.commits_to(row.commitment)
+        if row.details is None:
+            raise RuntimeError("an erasure that is done has no target any more")
         content = keys.open_details(row.details, self._bound(row.customer, row.erasure, epoch))
         return storage_pb2.ErasureTarget.FromString(content)
 

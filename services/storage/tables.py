@@ -149,7 +149,7 @@ erasures = Table(
     Column("request_time", _INSTANT, nullable=False),
     Column("step", SmallInteger, nullable=False),
     Column("commitment", LargeBinary, nullable=False),
-    Column("details", LargeBinary, nullable=False),  # the target
+    Column("details", LargeBinary),  # the target, until it is done
     Column("record_count", BigInteger, nullable=False),
     Column("session_count", BigInteger, nullable=False),
     Column("object_count", BigInteger, nullable=False),

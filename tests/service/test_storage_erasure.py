@@ -107,6 +107,20 @@ async def test_a_repeat_returns_the_first_answer_and_another_target_is_refused(s
     assert await reason(storage.erase(request_id, subject="subject-1")) == "REQUEST_ID_REUSED"
 
 
+async def test_nothing_about_the_target_is_left_once_it_is_erased(storage: Replica) -> None:
+    """A subject's reference must not outlive the receipt's `final_time`, not even sealed."""
+    await storage.write(await storage.session())
+    request_id = str(uuid4())
+    first = await storage.erase(request_id, subject="subject-1")
+    admin = await asyncpg.connect(storage.servers.database.admin_dsn)
+    try:
+        assert await admin.fetch("SELECT step, details FROM storage.erasures") == [(Step.DONE, None)]
+    finally:
+        await admin.close()
+    assert await storage.erase(request_id, subject="subject-1") == first
+    assert await reason(storage.erase(request_id, subject="subject-2")) == "REQUEST_ID_REUSED"
+
+
 async def test_what_is_not_there_or_anothers_cannot_be_erased(storage: Replica) -> None:
     record = await storage.write(await storage.session())
     session = record.name.rpartition("/records/")[0]

@@ -31,7 +31,7 @@ class Step(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErasureRow:
-    """An erasure as it rests; its target is sealed."""
+    """An erasure as it rests; its target is sealed, and forgotten when it is done."""
 
     day: date
     customer: str
@@ -40,7 +40,7 @@ class ErasureRow:
     request_time: datetime
     step: int
     commitment: bytes
-    details: bytes
+    details: bytes | None
     record_count: int = 0
     session_count: int = 0
     object_count: int = 0
@@ -62,7 +62,7 @@ class Touched(NamedTuple):
 
 _COLUMNS = tuple(field.name for field in fields(ErasureRow))
 _PROGRESS = (
-    *("step", "record_count", "session_count", "object_count", "erase_time", "final_time"),
+    *("step", "details", "record_count", "session_count", "object_count", "erase_time", "final_time"),
     *("days_total", "days_done", "swept_day", "swept_time"),
 )
 

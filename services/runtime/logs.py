@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +38,7 @@ def configure(
     `keys` allows more keys than KEYS. Lines of libraries are reduced to logger, place and exception type:
     what they say may quote a value, a statement or an address.
     """
-    out = stream or sys.stdout
+    out: Any = _Lossy(stream or sys.stdout)
     number = logging.getLevelNamesMapping()[level.upper()]
     handler = _LibraryHandler(structlog.wrap_logger(structlog.WriteLogger(out), processors=_processors(KEYS)))
     root = logging.getLogger()
@@ -51,6 +52,24 @@ def configure(
         deployment=deployment,
     )
     return logger
+
+
+class _Lossy:
+    """A stream of lines to which a full disk or a closed pipe does nothing but lose some of them.
+
+    An error of the log must end no call, and no task that lives as long as the process.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _processors(keys: frozenset[str]) -> list[Any]:

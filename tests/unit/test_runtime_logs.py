@@ -7,6 +7,8 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,3 +100,16 @@ def test_a_groups_members_are_described_too(log: Log, stream: io.StringIO) -> No
     assert line["exception"] == "ExceptionGroup"
     assert line["exception_causes"] == ["KeyError", "OSError"]
     assert CANARY not in stream.getvalue()
+
+
+def test_a_full_disk_loses_lines_and_nothing_else(stream: io.StringIO) -> None:
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closing it fails, as it flushes
+    try:
+        log = configure(service="echo", deployment="test", level="info", stream=full)
+        log.error("the first line does not fit", exc_info=ValueError(CANARY))
+        logging.getLogger("some.library").warning("nor does this one")
+    finally:
+        with suppress(OSError):
+            full.close()
+    configure(service="echo", deployment="test", level="info", stream=stream).info("the next one does")
+    assert [line["event"] for line in _lines(stream)] == ["the next one does"]

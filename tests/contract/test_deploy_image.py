@@ -6,8 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
+
+import pytest
 
 from tests.documents import ROOT
 from tests.manifests import ROLES, container, pod, rendered, workloads
@@ -40,22 +43,42 @@ def test_the_image_is_built_as_the_pods_expect_it() -> None:
     assert all("--require-hashes" in one or "--no-index" in one for one in installs)
 
 
-def test_the_wheels_of_the_image_carry_every_file_that_a_service_reads(tmp_path: Path) -> None:
-    for project, package in ((ROOT, "services"), (ROOT / "protos", "idv")):
-        copy = tmp_path / package
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(project / package, copy / package, ignore=ignored)
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both distributions, built as the recipe builds them and unpacked into one folder."""
+    folder = tmp_path_factory.mktemp("wheels")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "dist")
+    for project, packages in ((ROOT, ("services",)), (ROOT / "protos", ("idv", "buf"))):
+        copy = folder / f"source-{project.name}"
+        copy.mkdir()
+        for package in packages:
+            shutil.copytree(project / package, copy / package, ignore=ignored)
         for name in ("pyproject.toml", "README.md", "CHANGELOG.md"):
             if (project / name).exists():
                 shutil.copy(project / name, copy)
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel"],
-            cwd=copy,
-            check=True,
-            capture_output=True,
-        )
-        (wheel,) = (copy / "dist").glob("*.whl")
-        with zipfile.ZipFile(wheel) as content:
-            carried = set(content.namelist())
-        sources = {str(path.relative_to(copy)) for path in (copy / package).rglob("*") if path.is_file()}
-        assert sources <= carried
+        build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder))
+        subprocess.run(build, cwd=copy, check=True, capture_output=True)
+    for wheel in folder.glob("*.whl"):
+        zipfile.ZipFile(wheel).extractall(folder / "installed")
+    return folder / "installed"
+
+
+@pytest.mark.parametrize("package", ["services", "protos/idv", "protos/buf"])
+def test_the_wheels_carry_every_file_that_a_service_reads(package: str, wheels: Path) -> None:
+    source = ROOT / package
+    files = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    wanted = {path for path in files if "__pycache__" not in path.parts}
+    assert wanted
+    assert {path for path in wanted if not (wheels / source.name / path).is_file()} == set()
+
+
+@pytest.mark.parametrize("module", [*(f"services.{role}.main" for role in ROLES), "services.cli.table"])
+def test_what_the_image_starts_is_imported_from_the_wheels_alone(module: str, wheels: Path) -> None:
+    """Without the folders that a development environment adds: they would hide what a wheel lacks."""
+    site = sysconfig.get_path("purelib")
+    program = f"import sys; sys.path += [{str(wheels)!r}, {site!r}]; import {module} as m; print(m.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], check=False, cwd=wheels, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_relative_to(wheels)

@@ -145,7 +145,7 @@ class JobRunner:
                 return self._retry()
             else:
                 await self._run_leased(self.leases)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the next run has its time
             self._runs.add(1, {"job": self.job.name, "outcome": "failed"})
             reason = error.reason_name if isinstance(error, IdvError) else None
             self.log.error("a periodic job failed", job=self.job.name, reason=reason, exc_info=error)

@@ -154,19 +154,25 @@ def test_a_reason_of_a_newer_release_falls_back_to_its_code() -> None:
     assert IdvError.from_status(status).reason == Reason.ERROR_REASON_UNAVAILABLE
 
 
+class Endless:
+    """What a method does that never answers."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def __call__(self, _request: Any) -> None:
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_call_whose_connection_is_closed_under_it_is_unavailable_and_its_task_lives(
     kind: str, tmp_path: Path
 ) -> None:
-    begun, never = asyncio.Event(), asyncio.Event()
-
-    async def wait(_request: Any) -> None:
-        begun.set()
-        await never.wait()
-
-    async with running(tmp_path, wait, grace_seconds=0) as process, process.customer() as client:
+    endless = Endless()
+    async with running(tmp_path, endless, grace_seconds=0) as process, process.customer() as client:
         cut = asyncio.create_task(call(client, kind, Echo(parent=TENANT)))
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(endless.begun.wait(), 5)
         credentials = channel.Credentials.read(process.authority.certificate).channel()
         fresh = grpc.aio.secure_channel(process.runtime.addresses["tls"], credentials)
         await client.replace(fresh).close()
@@ -179,15 +185,10 @@ async def test_a_call_whose_connection_is_closed_under_it_is_unavailable_and_its
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_caller_that_is_cancelled_stays_cancelled(kind: str, tmp_path: Path) -> None:
-    begun, never = asyncio.Event(), asyncio.Event()
-
-    async def wait(_request: Any) -> None:
-        begun.set()
-        await never.wait()
-
-    async with running(tmp_path, wait, grace_seconds=0) as process, process.customer() as client:
+    endless = Endless()
+    async with running(tmp_path, endless, grace_seconds=0) as process, process.customer() as client:
         leaving = asyncio.create_task(call(client, kind, Echo(parent=TENANT)))
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(endless.begun.wait(), 5)
         leaving.cancel()
         await asyncio.wait([leaving], timeout=5)
         assert leaving.cancelled()

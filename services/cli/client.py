@@ -20,7 +20,9 @@ _RETRIED = (
     "idv.storage.v1.StorageService",
     "idv.retention.v1.DeletionService",
     "idv.retention.v1.TransparencyLogService",
+    "idv.retention.v1.RightsService",
     "idv.notice.v1.NoticeService",
+    "idv.notice.v1.CustomerService",
 )
 """Repeated while a server is away: every change has a request id, so a repeat changes nothing."""
 CALL_SECONDS = 30.0

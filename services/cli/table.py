@@ -40,9 +40,11 @@ COMMANDS = (
     Entry("upload", "upload", "Send a face image or an identity document to a session.", _DATA),
     Entry("record", "record", "List, describe and read records, each reading with a purpose.", _DATA),
     Entry("delete", "delete", "Delete a record, a session or a subject, and keep the receipt.", _DATA),
+    Entry("relay", "relay", "Enter and follow end users' own requests: refused, and relayed.", _DATA),
     Entry("notice", "notice", "Check, draft, review, announce and show versions of the notice.", _PROOF),
     Entry("receipt", "receipt", "Verify a deletion's receipt offline.", _PROOF),
     Entry("log", "log", "Read the transparency log and verify its proofs.", _PROOF),
+    Entry("customer", "customer", "Register, change, suspend, import and export Customers.", _CARE),
     Entry("doctor", "doctor", "Check configuration, certificates, clocks, stores and services.", _CARE),
     Entry("bench", "bench", "Measure the suite beside the bare limits of this machine.", _CARE),
 )

@@ -9,6 +9,7 @@ from idv.errors import IdvError, Reason
 from idv.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
 from services.ingest.sessions import Sessions
+from services.ingest.standing import Standings
 from services.ingest.submission import Submissions
 from services.ingest.tokens import TokenSigner
 from services.ingest.uploads import Uploads
@@ -26,17 +27,20 @@ class IngestApi(ingest_pb2_grpc.IngestServiceServicer):
         submissions: Submissions,
         uploads: Uploads,
         signer: TokenSigner,
+        standings: Standings,
     ) -> None:
         self._clock = clock
         self._sessions = sessions
         self._submissions = submissions
         self._uploads = uploads
         self._signer = signer
+        self._standings = standings
 
     async def CreateSession(
         self, request: ingest_pb2.CreateSessionRequest, context: Any
     ) -> ingest_pb2.CreateSessionResponse:
         """Opens a session."""
+        await self._standings.check(current_caller().customer, request.items)
         session = await self._sessions.create(request, self._clock.now())
         return ingest_pb2.CreateSessionResponse(session=session, upload_token=self._signer.sign(session))
 
@@ -50,12 +54,14 @@ class IngestApi(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.SubmitItemsRequest, context: Any
     ) -> ingest_pb2.SubmitItemsResponse:
         """Takes small items of one session."""
+        await self._standings.check(current_caller().customer)
         return await self._submissions.submit(request, current_caller(), self._clock.now())
 
     async def BatchSubmitItems(
         self, request: ingest_pb2.BatchSubmitItemsRequest, context: Any
     ) -> ingest_pb2.BatchSubmitItemsResponse:
         """Takes small items of many sessions."""
+        await self._standings.check(current_caller().customer)
         outcomes = await self._submissions.batch(request.submissions, current_caller(), self._clock.now())
         return ingest_pb2.BatchSubmitItemsResponse(outcomes=outcomes)
 
@@ -72,4 +78,5 @@ class IngestApi(ingest_pb2_grpc.IngestServiceServicer):
                 field="header",
                 remedy="send the header first, then the bytes as chunks",
             )
+        await self._standings.check(current_caller().customer)
         return await self._uploads.receive(first.header, request_iterator, current_caller(), received)

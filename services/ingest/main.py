@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from idv.ingest.v1 import ingest_pb2, ingest_pb2_grpc
-from idv.notice.v1 import notice_pb2_grpc
+from idv.notice.v1 import customers_pb2_grpc, notice_pb2_grpc
 from idv.storage.v1 import storage_pb2_grpc
 
 from services.ingest.admission import Admission
@@ -17,6 +17,7 @@ from services.ingest.limits import BodyMemory, PixelMemory, RateLimit
 from services.ingest.media.check import MediaLimits
 from services.ingest.sessions import Sessions
 from services.ingest.settings import IngestSettings
+from services.ingest.standing import Standings
 from services.ingest.submission import Submissions
 from services.ingest.terms import LiveTerms
 from services.ingest.tokens import Grants, TokenSigner
@@ -39,7 +40,9 @@ async def main(settings: IngestSettings) -> None:
         storage = storage_pb2_grpc.StorageServiceStub(
             runtime.channel(settings.storage_target, retried=["idv.storage.v1.StorageService"])
         )
-        notice = notice_pb2_grpc.NoticeServiceStub(runtime.channel(settings.notice_target))
+        notice_channel = runtime.channel(settings.notice_target)
+        notice = notice_pb2_grpc.NoticeServiceStub(notice_channel)
+        standings = Standings(customers_pb2_grpc.CustomerServiceStub(notice_channel), catalogue)
         grants = Grants(_verifier(runtime))
         coalescer = Coalescer(storage, queue_bytes=limits.queue_bytes)
         calls = RateLimit(limits.calls_per_second, "submissions")
@@ -63,7 +66,7 @@ async def main(settings: IngestSettings) -> None:
                 inline_bytes=settings.inline_bytes,
                 idle_seconds=limits.idle_seconds,
             )
-            api = IngestApi(runtime.clock, sessions, submissions, uploads, signer)
+            api = IngestApi(runtime.clock, sessions, submissions, uploads, signer, standings)
             runtime.add(
                 ingest_pb2_grpc.add_IngestServiceServicer_to_server,
                 api,

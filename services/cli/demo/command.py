@@ -18,7 +18,16 @@ from rich.console import Console
 
 from services.cli.client import Suite
 from services.cli.command import ExitCode, Json, command, group
-from services.cli.demo import announcing, collecting, crashing, deleting, expiring, reading, refusing
+from services.cli.demo import (
+    announcing,
+    collecting,
+    crashing,
+    deleting,
+    expiring,
+    reading,
+    refusing,
+    relaying,
+)
 from services.cli.demo.narration import PROMISES, WIDTH, Narration
 from services.cli.demo.probes import Probes
 from services.cli.demo.stage import Shown, Stage, play
@@ -35,6 +44,7 @@ CHAPTERS = (
     refusing.CHAPTER,
     reading.CHAPTER,
     crashing.CHAPTER,
+    relaying.CHAPTER,
     deleting.CHAPTER,
     expiring.CHAPTER,
 )

@@ -18,6 +18,7 @@ PROMISES = {
     "P2": "Nothing undisclosed",
     "P3": "30 days, never longer",
     "P4": "Deletion on request",
+    "P5": "End users are never served directly",
     "P7": "Notice versions",
     "P9": "Proof",
     "P10": "Nothing lost, nothing leaked",

@@ -56,6 +56,8 @@ def faults(account: Account, optional: Collection[str]) -> Iterator[AccountFault
     for field in ("display_name", "region"):
         if not _one_line(getattr(account, field)):
             yield AccountFault(field, "it holds a line break or another control character")
+        if getattr(account, field).startswith(("=", "+", "-", "@")):
+            yield AccountFault(field, "it begins with a sign that spreadsheets take for a formula")
     yield from _email_faults(account.email)
     if not _LANGUAGE.fullmatch(account.language):
         yield AccountFault("language", "it is no language tag, such as en or zh-Hans")

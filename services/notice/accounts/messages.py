@@ -30,6 +30,12 @@ def account(message: pb.Customer, field: str) -> Account:
     return Account(parse_customer(message.name, field=f"{field}.name"), **values)
 
 
+def shown(message: pb.Customer) -> Account:
+    """A Customer as the service shows it, as an account."""
+    values = {name: _value(message, name) for name in CHANGEABLE}
+    return Account(parse_customer(message.name, field="name"), **values, state=message.state)
+
+
 def changes(request: pb.UpdateCustomerRequest) -> dict[str, Any]:
     """The new values by field. Raises INVALID_ARGUMENT for a field that cannot be changed."""
     if any(name not in CHANGEABLE for name in request.update_fields):

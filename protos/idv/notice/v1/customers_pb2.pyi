@@ -32,7 +32,7 @@ class _CustomerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Custome
     CUSTOMER_STATE_ACTIVE: _CustomerState.ValueType  # 1
     """Served."""
     CUSTOMER_STATE_SUSPENDED: _CustomerState.ValueType  # 2
-    """Only rights and erasure are served."""
+    """Nothing more is taken in, within seconds of the change; rights and erasure are served."""
     CUSTOMER_STATE_OFFBOARDED: _CustomerState.ValueType  # 3
     """Gone: nothing is kept but evidence."""
 
@@ -44,7 +44,7 @@ CUSTOMER_STATE_UNSPECIFIED: CustomerState.ValueType  # 0
 CUSTOMER_STATE_ACTIVE: CustomerState.ValueType  # 1
 """Served."""
 CUSTOMER_STATE_SUSPENDED: CustomerState.ValueType  # 2
-"""Only rights and erasure are served."""
+"""Nothing more is taken in, within seconds of the change; rights and erasure are served."""
 CUSTOMER_STATE_OFFBOARDED: CustomerState.ValueType  # 3
 """Gone: nothing is kept but evidence."""
 Global___CustomerState: _TypeAlias = CustomerState  # noqa: Y015

@@ -204,6 +204,22 @@ def test_an_interlaced_png_keeps_its_pixels(size: tuple[int, int]) -> None:
     assert opened(kept.body).tobytes() == image.tobytes()
 
 
+@pytest.mark.parametrize("segment", [b"\xff\xdd\0\4\0\0", b"\xff\xfe\0\2"])
+def test_a_jpeg_of_many_segments_is_refused_before_each_takes_memory(segment: bytes) -> None:
+    sent = SPECIMENS["jpeg"].body
+    check.clean(sent[:2] + segment * 1000 + sent[2:], check.JPEG, LIMITS)
+    fault = refused(sent[:2] + segment * 20_000 + sent[2:], check.JPEG)
+    assert fault.reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
+
+
+def test_a_webp_of_many_chunks_is_refused_before_each_takes_memory() -> None:
+    sent = SPECIMENS["webp"].body
+    chunks = b"".join(b"%04x\0\0\0\0" % number for number in range(20_000))
+    size = int.from_bytes(sent[4:8], "little") + len(chunks)
+    fault = refused(sent[:4] + size.to_bytes(4, "little") + sent[8:12] + chunks + sent[12:], check.WEBP)
+    assert fault.reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
+
+
 def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
     """Each scan of a few bytes makes a decoder pass over every pixel once more."""
     out = io.BytesIO()

@@ -28,6 +28,8 @@ _COMMENT = 0xFE
 _XMP = b"http://ns.adobe.com/x"  # the namespaces of XMP and of its extension start alike
 _ICC = b"ICC_PROFILE\0"
 _ICC_CHUNK = 65519
+_MOST_SEGMENTS = 10_000
+"""A profile and extended metadata in segments of 64 KiB take some hundred; each costs time and memory."""
 _MOST_SCANS = 100
 """Encoders write about ten. A scan of a few bytes makes a decoder pass over all pixels once more."""
 # Inside a scan, FF 00 is a stuffed FF and FF D0..D7 a restart; FF before any other byte starts a segment.
@@ -46,6 +48,7 @@ def _segments(body: bytes) -> Iterator[tuple[int, memoryview, memoryview]]:
     view = memoryview(body)
     at, end = 2, len(body)
     nothing = view[:0]
+    count = 0
     while True:
         if at < end and body[at] != 0xFF:
             raise undecodable(_NAME, "has bytes between its segments that belong to none")
@@ -55,6 +58,9 @@ def _segments(body: bytes) -> Iterator[tuple[int, memoryview, memoryview]]:
             raise truncated(_NAME)
         marker = body[at]
         at += 1
+        count += 1
+        if count > _MOST_SEGMENTS:
+            raise too_complex(f"the JPEG has more than {_MOST_SEGMENTS} segments", "save it again as a JPEG")
         if marker == _EOI:
             yield marker, nothing, view[at:]
             return

@@ -19,6 +19,7 @@ from services.ingest.media.stripped import Removed, Still
 _NAME = "WebP"
 _EXTENDED, _LOSSY, _LOSSLESS, _ALPHA = b"VP8X", b"VP8 ", b"VP8L", b"ALPH"
 _KNOWN = frozenset({_EXTENDED, _LOSSY, _LOSSLESS, _ALPHA, b"ICCP", b"EXIF", b"XMP "})
+_MOST_CHUNKS = 1000
 _HAS_PROFILE, _HAS_ALPHA, _HAS_EXIF, _HAS_ANIMATION = 0x20, 0x10, 0x08, 0x02
 
 
@@ -108,6 +109,8 @@ def strip(body: bytes) -> Still:
     chunks: dict[bytes, bytes] = {}
     for kind, data in _chunks(body):
         chunks.setdefault(kind, data)
+        if len(chunks) > _MOST_CHUNKS:
+            raise too_complex(f"the WebP has more than {_MOST_CHUNKS} kinds of chunk", "save it again")
     kind, size = _picture(chunks)
     parts = [_chunk(kind, chunks[kind])]
     turned = b""

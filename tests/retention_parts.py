@@ -60,6 +60,10 @@ class HeldStorage:
     before: Callable[[pb.EraseRecordsRequest], Awaitable[None]] | None = None
     after: Callable[[pb.EraseRecordsRequest], Awaitable[None]] | None = None
     refusal: IdvError | None = None
+    refuses: Callable[[pb.ErasureTarget], IdvError | None] = lambda target: None
+    rounds: int = 1
+    """Calls that an erasure takes; while more are to come, it is answered as running."""
+    asked_of: dict[str, int] = field(default_factory=dict)
     destroyed: list[pb.Destruction] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
 
@@ -67,11 +71,19 @@ class HeldStorage:
         self.calls += 1
         if self.refusal is not None:
             await abort(context, self.refusal)
+        refusal = self.refuses(request.target)
+        if refusal is not None:
+            await abort(context, refusal)
         if self.before is not None:
             await self.before(request)
         self.erasures.setdefault(request.request_id, request)
         if self.after is not None:
             await self.after(request)
+        done = self.asked_of[request.request_id] = self.asked_of.get(request.request_id, 0) + 1
+        if done < self.rounds:
+            return pb.EraseRecordsResponse(
+                running=True, record_count=done, days_done=done, days_total=self.rounds
+            )
         return pb.EraseRecordsResponse(
             record_count=9,
             session_count=2,
@@ -80,6 +92,25 @@ class HeldStorage:
             final_time=stamp(FINAL_TIME),
             claim="overwritten in place on one host",
         )
+
+    async def PreviewErasure(
+        self, request: pb.PreviewErasureRequest, context: Any
+    ) -> pb.PreviewErasureResponse:
+        self.asked.append(request)
+        refusal = self.refuses(request.target)
+        if refusal is not None:
+            await abort(context, refusal)
+        return pb.PreviewErasureResponse(record_count=9, session_count=2)
+
+    async def SetRestriction(
+        self, request: pb.SetRestrictionRequest, context: Any
+    ) -> pb.SetRestrictionResponse:
+        self.asked.append(request)
+        return pb.SetRestrictionResponse(record_count=4, expire_time=stamp(FINAL_TIME))
+
+    async def SetOptOut(self, request: pb.SetOptOutRequest, context: Any) -> pb.SetOptOutResponse:
+        self.asked.append(request)
+        return pb.SetOptOutResponse(opt_out_time=stamp(START) if request.opted_out else None)
 
     async def ListDestructions(self, request: pb.ListDestructionsRequest, context: Any) -> Any:
         page = [one for one in self.destroyed if one.sequence > request.after]
@@ -112,6 +143,12 @@ class HeldStorage:
         self.destroyed.sort(key=lambda one: one.sequence)
 
 
+_SERVED = (
+    *("EraseRecords", "PreviewErasure", "ListDestructions", "ListRecords", "ListAccesses"),
+    *("SetRestriction", "SetOptOut"),
+)
+
+
 async def abort(context: Any, error: IdvError) -> None:
     """Ends the call as the suite's servers do."""
     trailers = (("grpc-status-details-bin", error.to_status().SerializeToString()),)
@@ -134,7 +171,7 @@ async def serving(
 ) -> AsyncIterator[str]:
     """The address on loopback at which `storage` serves, in plain text unless credentials are given."""
     servicer = storage_pb2_grpc.StorageServiceServicer()  # type: ignore[abstract]  # the rest is not called
-    for method in ("EraseRecords", "ListDestructions", "ListRecords", "ListAccesses"):
+    for method in _SERVED:
         setattr(servicer, method, getattr(storage, method))
     server = grpc.aio.server()
     storage_pb2_grpc.add_StorageServiceServicer_to_server(servicer, server)

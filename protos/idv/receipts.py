@@ -110,7 +110,10 @@ def canonical(entry: Mapping[str, Any]) -> bytes:
 def commitment(request_id: str, target: Mapping[str, Any]) -> str:
     """The `request` of a deletion's entry: HMAC-SHA256 in hex, keyed by the request id, over the target.
 
-    The target is an object of one key, such as `{"subject": "..."}` or `{"record": "customers/..."}`.
+    The target is an object of one key: `{"subject": "..."}`, `{"record": "customers/..."}`, `session` and
+    `category` likewise, `{"everything": "true"}`, `{"received": {"start_time": T, "end_time": T}}` with T
+    such as `2026-11-24T10:00:00.000000Z`, or of several `{"targets": {"0": {...}, "1": {...}}}`: records,
+    sessions, subjects and categories, in this order.
     """
     return hmac.digest(request_id.lower().encode(), canonical(target), hashlib.sha256).hex()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from idv.errors import IdvError, Reason
 from idv.retention.v1 import deletions_pb2 as pb
 from idv.storage.v1 import storage_pb2
 
 from services.retention.storage_gateway import StorageGateway
-from services.runtime.resources import owner_of, parse_customer, parse_session
+from services.retention.targets import check_owner
+from services.runtime.resources import parse_session
 
 
 class CustomerView:
@@ -43,9 +43,3 @@ class CustomerView:
             )
         )
         return pb.ListAccessesResponse(accesses=page.accesses, next_page_token=page.next_page_token)
-
-
-def check_owner(parent: str, name: str, field: str) -> None:
-    """Raises WRONG_TENANT unless `name` lies below `parent`, INVALID_ARGUMENT if it is no resource name."""
-    if owner_of(name, field=field).customer != parse_customer(parent, field="parent"):
-        raise IdvError(Reason.ERROR_REASON_WRONG_TENANT, f"{field} belongs to another Customer", field=field)

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from idv.errors import IdvError, Reason
+from idv.errors import Reason
 from idv.retention.v1 import deletions_pb2, log_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceServicer
 from idv.retention.v1.log_pb2_grpc import TransparencyLogServiceServicer
 from idv.types.v1 import receipt_pb2
 
-from services.retention.accesses import CustomerView, check_owner
+from services.retention.accesses import CustomerView
 from services.retention.deletions import ENDED, Deletions
+from services.retention.erasing import Outcome
 from services.retention.log import TransparencyLog
 from services.retention.messages import PAGE, before
 from services.retention.store import Deletion
+from services.retention.targets import WIDE, Target, parse
 from services.runtime.instants import timestamp
 from services.runtime.resources import (
     deletion_name,
     parse_customer,
     parse_deletion,
-    parse_record,
-    parse_session,
 )
 
 _WATCH_SECONDS: Final = 0.5
 _EXPECTED: Final = timedelta(hours=1)
 """Within this time of its receipt a deletion should be done, storage and key authority permitting."""
+_EXPECTED_WIDE: Final = timedelta(hours=6)
+"""The same for what may concern all that a Customer has."""
 
 
 class DeletionApi(DeletionServiceServicer):
@@ -45,9 +47,10 @@ class DeletionApi(DeletionServiceServicer):
     ) -> deletions_pb2.CreateDeletionResponse:
         """Deletes for good; see `Deletions.create`."""
         customer = parse_customer(request.parent, field="parent")
+        target = parse(request.parent, request.target)
         if request.dry_run:
-            raise _not_served("a count before deletion is not offered by this release", "dry_run")
-        target = _target(request)
+            counted = await self._deletions.preview(customer, target)
+            return deletions_pb2.CreateDeletionResponse(deletion=_preview(target, counted))
         deletion = await self._deletions.create(customer, UUID(request.request_id), target)
         return deletions_pb2.CreateDeletionResponse(deletion=_message(deletion))
 
@@ -73,13 +76,13 @@ class DeletionApi(DeletionServiceServicer):
     async def WatchDeletion(
         self, request: deletions_pb2.WatchDeletionRequest, context: Any
     ) -> AsyncIterator[deletions_pb2.WatchDeletionResponse]:
-        """Streams a deletion's state: once at the start, then at each change, until its end."""
+        """Streams a deletion as it stands: at the start, then whenever it is further, until its end."""
         seen = None
-        while seen not in ENDED:
+        while seen is None or seen.state not in ENDED:
             deletion = await self._get(request.name)
-            if deletion.state != seen:
+            if deletion != seen:
                 yield deletions_pb2.WatchDeletionResponse(deletion=_message(deletion))
-                seen = deletion.state
+                seen = deletion
             else:
                 await asyncio.sleep(_WATCH_SECONDS)
 
@@ -140,20 +143,30 @@ class TransparencyLogApi(TransparencyLogServiceServicer):
         return log_pb2.GetConsistencyProofResponse(hashes=proof.hashes, second_size=proof.size)
 
 
-def _target(request: deletions_pb2.CreateDeletionRequest) -> dict[str, str]:
-    """The target as an object of one key. Raises WRONG_TENANT, INVALID_ARGUMENT or NOT_SERVED."""
-    kind = request.target.WhichOneof("target")
-    if kind == "subject":
-        return {kind: request.target.subject}
-    if kind == "record":
-        check_owner(request.parent, request.target.record, "target.record")
-        parse_record(request.target.record, field="target.record")
-        return {kind: request.target.record}
-    if kind == "session":
-        check_owner(request.parent, request.target.session, "target.session")
-        parse_session(request.target.session, field="target.session")
-        return {kind: request.target.session}
-    raise _not_served("this release deletes by record, session or subject", f"target.{kind}")
+def _preview(target: Target, counted: Sequence[Outcome]) -> deletions_pb2.Deletion:
+    """The answer to a dry run: counts, without name, state or receipt."""
+    several = "targets" in target
+    return deletions_pb2.Deletion(
+        scope=next(iter(target)),
+        record_count=sum(one.record_count for one in counted),
+        session_count=sum(one.session_count for one in counted),
+        outcomes=map(_outcome, counted) if several else (),
+    )
+
+
+def _outcome(one: Outcome) -> deletions_pb2.TargetOutcome:
+    return deletions_pb2.TargetOutcome(
+        scope=one.scope,
+        index=one.index,
+        state=deletions_pb2.DeletionState.ValueType(one.state),
+        record_count=one.record_count,
+        session_count=one.session_count,
+        failure_reason=Reason.Value(one.failure) if one.failure else Reason.ERROR_REASON_UNSPECIFIED,
+    )
+
+
+def _expected(scope: str) -> timedelta:
+    return _EXPECTED_WIDE if scope in WIDE else _EXPECTED
 
 
 def _message(deletion: Deletion) -> deletions_pb2.Deletion:
@@ -163,8 +176,11 @@ def _message(deletion: Deletion) -> deletions_pb2.Deletion:
         receive_time=timestamp(deletion.receive_time),
         record_count=deletion.record_count or 0,
         session_count=deletion.session_count or 0,
-        expected_completion_time=timestamp(deletion.receive_time + _EXPECTED),
+        expected_completion_time=timestamp(deletion.receive_time + _expected(deletion.scope)),
         scope=deletion.scope,
+        progress_done=deletion.progress_done or 0,
+        progress_total=deletion.progress_total or 0,
+        outcomes=[_outcome(Outcome(**one)) for one in deletion.outcomes or ()],
     )
     if deletion.failure is not None:
         message.failure_reason = Reason.Value(deletion.failure)
@@ -187,12 +203,3 @@ def _log_entry(row: Any) -> receipt_pb2.LogEntry:
     if row.salt is not None:
         message.opening.salt, message.opening.entry = row.salt, row.entry
     return message
-
-
-def _not_served(message: str, field: str) -> IdvError:
-    return IdvError(
-        Reason.ERROR_REASON_NOT_SERVED,
-        message,
-        field=field,
-        remedy="see the release notes for what is served",
-    )

@@ -7,9 +7,10 @@ a deletion on after a crash, the caller's retry or the job, ends with one leaf a
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -21,24 +22,18 @@ from idv.types.v1 import receipt_pb2
 
 from services.retention import store
 from services.retention.entries import Entry, entry
+from services.retention.erasing import Erasing, Outcome, Progress, total
 from services.retention.log import TransparencyLog
 from services.retention.sealing import TargetSeal
 from services.retention.storage_gateway import Erasure, StorageGateway
 from services.retention.store import Deletion
+from services.retention.targets import Target, parts
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.resources import deletion_name
 
-ENDED: Final = frozenset({pb.DELETION_STATE_DONE, pb.DELETION_STATE_FAILED})
+ENDED: Final = frozenset({pb.DELETION_STATE_DONE, pb.DELETION_STATE_PARTIAL, pb.DELETION_STATE_FAILED})
 """States that a deletion does not leave."""
-
-_REFUSED: Final = frozenset(
-    {
-        *(Reason.ERROR_REASON_INVALID_ARGUMENT, Reason.ERROR_REASON_NOT_FOUND, Reason.ERROR_REASON_EXPIRED),
-        *(Reason.ERROR_REASON_ERASED, Reason.ERROR_REASON_WRONG_TENANT, Reason.ERROR_REASON_NOT_SERVED),
-    }
-)
-"""Answers of storage that no repetition changes. After any other the deletion is tried until it is done."""
 
 _RETRY: Final = timedelta(seconds=2)
 
@@ -65,15 +60,16 @@ class Deletions:
     ) -> None:
         self._database = database
         self._log = log
-        self._storage = storage
+        self._erasing = Erasing(storage)
         self._seal = seal
         self._clock = clock
         self._terms = terms
 
-    async def create(self, customer: str, request_id: UUID, target: Mapping[str, str]) -> Deletion:
+    async def create(self, customer: str, request_id: UUID, target: Target) -> Deletion:
         """Deletes `target`, such as `{"subject": "..."}`; returns the deletion with its receipt.
 
-        A repeat returns the first answer. Raises REQUEST_ID_REUSED where the id was used for another target;
+        A large one may be RUNNING still: everything is unreadable, and it goes on by itself. A repeat returns
+        the first answer. Raises REQUEST_ID_REUSED where the id was used for another target;
         the reason of storage where it refused for good; UNAVAILABLE where the deletion is recorded and goes
         on by itself, but is not done.
         """
@@ -85,19 +81,30 @@ class Deletions:
         return deletion
 
     async def carry_out(self, customer: str, name: UUID) -> Deletion:
-        """Does what is left of a recorded deletion and returns it ended. Raises as `create` does."""
+        """Does what is left of a recorded deletion, or some seconds' worth. Raises as `create` does."""
         deletion = await self._begin(customer, name)
         if deletion.state in ENDED:
             return deletion
         target = self._seal.open(customer, name, deletion.sealed_target or b"")
         try:
-            erasure = await self._storage.erase(customer, name, target)
+            outcomes = await self._erasing.run(deletion, target, partial(self._note, deletion))
         except IdvError as error:
-            if error.reason in _REFUSED:
-                return await self._fail(deletion, error)
-            await self._put_off(name)
+            await self._put_off(name, _RETRY)
             raise _unfinished(deletion) from error
-        return await self._complete(deletion, target, erasure)
+        if outcomes is None:
+            await self._put_off(name, timedelta(0))
+            return await self.get(customer, name)
+        erasure = total(outcomes)
+        if erasure is None:
+            return await self._fail(deletion, outcomes[0].failure)
+        return await self._complete(deletion, target, erasure, outcomes)
+
+    async def preview(self, customer: str, target: Target) -> list[Outcome]:
+        """What a deletion would concern now, target by target; nothing is recorded or changed.
+
+        Raises what storage raises; of several targets, one that it refuses for good has failed.
+        """
+        return await self._erasing.preview(customer, target)
 
     async def get(self, customer: str, name: UUID) -> Deletion:
         """A deletion as it stands. Raises NOT_FOUND."""
@@ -117,7 +124,7 @@ class Deletions:
             await store.change_deletion(connection, ended, sealed_receipt=None, request_digest=None)
             await store.remove_work(connection, name)
 
-    async def _record(self, customer: str, request_id: UUID, target: Mapping[str, str]) -> Deletion:
+    async def _record(self, customer: str, request_id: UUID, target: Target) -> Deletion:
         """The ledger's row, committed before anything is erased; on a repeat, that of the first call."""
         now = self._clock.now()
         name = UUID(str(uuid_utils.uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000)))
@@ -154,12 +161,31 @@ class Deletions:
                 await store.postpone_work(connection, name, self._clock.now() + self._terms.step)
         return self._whole(deletion)
 
-    async def _put_off(self, name: UUID) -> None:
-        """Lets the job try again soon instead of waiting for this process to be taken for dead."""
-        async with self._database.transaction() as connection:
-            await store.postpone_work(connection, name, self._clock.now() + _RETRY)
+    async def _note(self, begun: Deletion, progress: Progress) -> None:
+        """Keeps how far the deletion is, and that this process is alive; nothing once it has ended."""
+        async with self._database.transaction([begun.tenant]) as connection:
+            deletion = _found(await store.deletion(connection, begun.tenant, begun.deletion, lock=True))
+            if deletion.state not in ENDED and progress.done >= (deletion.progress_done or 0):
+                until = self._clock.now() + self._terms.step
+                await store.postpone_work(connection, begun.deletion, until)
+                await store.change_deletion(
+                    connection,
+                    deletion,
+                    progress_done=progress.done,
+                    progress_total=progress.total,
+                    record_count=progress.record_count,
+                    session_count=progress.session_count,
+                    outcomes=progress.outcomes,
+                )
 
-    async def _complete(self, begun: Deletion, target: Mapping[str, str], erasure: Erasure) -> Deletion:
+    async def _put_off(self, name: UUID, delay: timedelta) -> None:
+        """Lets the job go on soon instead of waiting for this process to be taken for dead."""
+        async with self._database.transaction() as connection:
+            await store.postpone_work(connection, name, self._clock.now() + delay)
+
+    async def _complete(
+        self, begun: Deletion, target: Target, erasure: Erasure, outcomes: Sequence[Outcome]
+    ) -> Deletion:
         """Leaf, receipt and final state in one transaction, or what another process made of them before."""
         customer, name = begun.tenant, begun.deletion
         async with self._database.transaction([customer]) as connection:
@@ -168,12 +194,13 @@ class Deletions:
                 return self._whole(deletion)
             now = self._clock.now()
             await store.postpone_work(connection, name, now + self._terms.opening)
-            logged = _entry(deletion, target, erasure, now)
+            failed = sum(one.state == pb.DELETION_STATE_FAILED for one in outcomes)
+            logged = _entry(deletion, target, erasure, now, failed)
             leaf_index, receipt = await self._log.append_with_receipt(connection, logged)
             await store.change_deletion(
                 connection,
                 deletion,
-                state=pb.DELETION_STATE_DONE,
+                state=pb.DELETION_STATE_PARTIAL if failed else pb.DELETION_STATE_DONE,
                 sealed_target=None,
                 complete_time=now,
                 final_time=erasure.final_time,
@@ -192,7 +219,7 @@ class Deletions:
         receipt = self._seal.open_receipt(stored.tenant, stored.deletion, stored.sealed_receipt)
         return replace(stored, receipt=receipt, sealed_receipt=None)
 
-    async def _fail(self, begun: Deletion, error: IdvError) -> Deletion:
+    async def _fail(self, begun: Deletion, reason: str) -> Deletion:
         customer, name = begun.tenant, begun.deletion
         async with self._database.transaction([customer]) as connection:
             deletion = _found(await store.deletion(connection, customer, name, lock=True))
@@ -205,13 +232,17 @@ class Deletions:
                     state=pb.DELETION_STATE_FAILED,
                     sealed_target=None,
                     complete_time=now,
-                    failure=Reason.Name(error.reason),
+                    failure=reason,
                 )
             return _found(await store.deletion(connection, customer, name))
 
 
-def _entry(deletion: Deletion, target: Mapping[str, str], erasure: Erasure, now: datetime) -> Entry:
-    """What a deletion's leaf stands for. It names no person: see `idv.receipts.commitment`."""
+def _entry(deletion: Deletion, target: Target, erasure: Erasure, now: datetime, failed: int) -> Entry:
+    """What a deletion's leaf stands for. It names no person: see `idv.receipts.commitment`.
+
+    Of several targets it says how many there were, and how many of them failed.
+    """
+    several = "targets" in target
     facts = {
         "deletion": deletion_name(deletion.tenant, str(deletion.deletion)),
         "scope": deletion.scope,
@@ -224,6 +255,8 @@ def _entry(deletion: Deletion, target: Mapping[str, str], erasure: Erasure, now:
         "session_count": erasure.session_count,
         "object_count": erasure.object_count,
         "claim": erasure.claim,
+        "target_count": len(parts(target)) if several else None,
+        "failed_count": failed if several else None,
     }
     return entry(receipt_pb2.ENTRY_KIND_DELETION, f"deletion/{deletion.deletion}", facts, public=False)
 

@@ -77,7 +77,7 @@ async def main(settings: RetentionSettings) -> None:
             ),
             (
                 rights_pb2_grpc.add_RightsServiceServicer_to_server,
-                RightsApi(relays),
+                RightsApi(relays, storage),
                 rights_pb2,
                 "RightsService",
             ),

@@ -1,4 +1,4 @@
-"""The methods on rights: end users' own requests are refused and relayed; the rest is not served yet."""
+"""The methods on rights: restriction and opting out, and end users' own requests, refused and relayed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from uuid import UUID
 from idv.errors import IdvError, Reason
 from idv.retention.v1 import rights_pb2 as pb
 from idv.retention.v1.rights_pb2_grpc import RightsServiceServicer
+from idv.storage.v1 import storage_pb2
 
 from services.retention.messages import PAGE, before
 from services.retention.relay_store import Relay
 from services.retention.relays import Relays, state
+from services.retention.storage_gateway import StorageGateway
 from services.runtime.instants import timestamp
 from services.runtime.resources import parse_customer, parse_relay, relay_name
 
 
 class RightsApi(RightsServiceServicer):
-    """Relays. The other rights are in the contract and answered NOT_SERVED, so that silence is no success."""
+    """Restriction, opting out and relays.
 
-    def __init__(self, relays: Relays) -> None:
+    Export and correction are in the contract and answered NOT_SERVED, so that silence is no success.
+    """
+
+    def __init__(self, relays: Relays, storage: StorageGateway) -> None:
         self._relays = relays
+        self._storage = storage
 
     async def ExportSubject(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Not served yet."""
@@ -32,13 +38,39 @@ class RightsApi(RightsServiceServicer):
         """Not served yet."""
         _refuse("CorrectRecord")
 
-    async def SetRestriction(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("SetRestriction")
+    async def SetRestriction(
+        self, request: pb.SetRestrictionRequest, context: Any
+    ) -> pb.SetRestrictionResponse:
+        """Restricts the processing of a subject's data, or lifts it, in storage."""
+        answer = await self._storage.restrict(
+            storage_pb2.SetRestrictionRequest(
+                parent=request.parent,
+                request_id=request.request_id,
+                subject=request.subject,
+                restricted=request.restricted,
+                reason=request.reason,
+            )
+        )
+        made = pb.SetRestrictionResponse(record_count=answer.record_count)
+        if answer.HasField("expire_time"):
+            made.expire_time.CopyFrom(answer.expire_time)
+        return made
 
-    async def SetOptOut(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("SetOptOut")
+    async def SetOptOut(self, request: pb.SetOptOutRequest, context: Any) -> pb.SetOptOutResponse:
+        """Stops collection for a subject, or allows it again, in storage."""
+        answer = await self._storage.opt_out(
+            storage_pb2.SetOptOutRequest(
+                parent=request.parent,
+                request_id=request.request_id,
+                subject=request.subject,
+                items=request.items,
+                opted_out=request.opted_out,
+            )
+        )
+        made = pb.SetOptOutResponse()
+        if answer.HasField("opt_out_time"):
+            made.opt_out_time.CopyFrom(answer.opt_out_time)
+        return made
 
     async def RelayEndUserRequest(self, request: pb.RelayEndUserRequestRequest, context: Any) -> NoReturn:
         """Always ends with END_USER_REQUEST_REFUSED; see `Relays.enter`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from idv.storage.v1 import storage_pb2 as pb
 from idv.storage.v1.storage_pb2_grpc import StorageServiceStub
 
+from services.retention.targets import Target, for_storage
 from services.runtime import calls
 from services.runtime.resources import customer_name
 
@@ -33,6 +33,9 @@ class Erasure:
     erase_time: datetime
     final_time: datetime
     claim: str
+    running: bool = False
+    days_done: int = 0
+    days_total: int = 0
 
 
 class StorageGateway:
@@ -41,11 +44,14 @@ class StorageGateway:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = StorageServiceStub(channel)
 
-    async def erase(self, customer: str, deletion: UUID, target: Mapping[str, str]) -> Erasure:
-        """Erases a target such as `{"subject": "..."}`; a repeat under the same id answers the same."""
-        request = pb.EraseRecordsRequest(parent=customer_name(customer), request_id=str(deletion))
-        for kind, value in target.items():
-            setattr(request.target, kind, value)
+    async def erase(self, customer: str, deletion: UUID, target: Target) -> Erasure:
+        """Erases a target such as `{"subject": "..."}`; a repeat under the same id answers the same.
+
+        While the answer is `running`, a repeat goes on.
+        """
+        request = pb.EraseRecordsRequest(
+            parent=customer_name(customer), request_id=str(deletion), target=for_storage(target)
+        )
         left = calls.remaining()
         limit: dict[str, Any] = {} if left is None else {"timeout": left * _SHARE}
         answer = await self._stub.EraseRecords(request, **limit)
@@ -56,7 +62,24 @@ class StorageGateway:
             erase_time=_time(answer.erase_time),
             final_time=_time(answer.final_time),
             claim=answer.claim,
+            running=answer.running,
+            days_done=answer.days_done,
+            days_total=answer.days_total,
         )
+
+    async def preview(self, customer: str, target: Target) -> tuple[int, int]:
+        """How many records and sessions a target concerns now."""
+        request = pb.PreviewErasureRequest(parent=customer_name(customer), target=for_storage(target))
+        answer = await self._stub.PreviewErasure(request)
+        return answer.record_count, answer.session_count
+
+    async def restrict(self, request: pb.SetRestrictionRequest) -> pb.SetRestrictionResponse:
+        """Sets or lifts a restriction."""
+        return await self._stub.SetRestriction(request)
+
+    async def opt_out(self, request: pb.SetOptOutRequest) -> pb.SetOptOutResponse:
+        """Records or lifts an opt-out."""
+        return await self._stub.SetOptOut(request)
 
     async def destructions(self, after: int, limit: int) -> list[pb.Destruction]:
         """What was destroyed at the end of its term, in order, from the one after `after` on."""

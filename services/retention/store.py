@@ -35,6 +35,9 @@ class Deletion:
     receipt: str | None = None
     sealed_receipt: bytes | None = field(default=None, repr=False)
     failure: str | None = None
+    progress_done: int | None = None
+    progress_total: int | None = None
+    outcomes: list[dict[str, Any]] | None = None
 
 
 class Work(NamedTuple):

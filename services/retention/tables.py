@@ -22,6 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from services.runtime.jobs import lease_table
 
@@ -76,7 +77,7 @@ deletions = Table(
     Column("deletion", Uuid, nullable=False),  # UUIDv7: sorts by receipt
     Column("request_id", Uuid, nullable=False),
     Column("request_digest", LargeBinary),  # keyed; forgotten with the opening
-    Column("scope", Text, nullable=False),  # record, session or subject
+    Column("scope", Text, nullable=False),  # kind of its target
     Column("state", SmallInteger, nullable=False),  # idv.retention.v1.DeletionState
     Column("receive_time", _INSTANT, nullable=False),
     Column("sealed_target", LargeBinary),  # until done
@@ -88,6 +89,11 @@ deletions = Table(
     Column("receipt", Text),  # without its opening
     Column("sealed_receipt", LargeBinary),  # whole, until its opening is forgotten
     Column("failure", Text),  # idv.types.v1.ErrorReason by name, where it failed for good
+    Column("progress_done", Integer),  # days or targets
+    Column("progress_total", Integer),
+    Column(
+        "outcomes", JSONB(none_as_null=True)
+    ),  # of several targets: see `erasing.Outcome`; it names nothing
     PrimaryKeyConstraint("tenant", "deletion"),
     UniqueConstraint("tenant", "request_id"),
 )

@@ -23,7 +23,7 @@ from idv.retention.v1 import log_pb2, rights_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
 from idv.retention.v1.log_pb2_grpc import TransparencyLogServiceStub
 from idv.retention.v1.rights_pb2_grpc import RightsServiceStub
-from idv.types.v1 import receipt_pb2
+from idv.types.v1 import data_pb2, processing_pb2, receipt_pb2
 
 from services.local.authority import Certificate, DevelopmentAuthority
 from services.local.databases import ServiceDatabase
@@ -39,7 +39,9 @@ from tests.waiting import until
 ACME = "customers/acme"
 SESSION = f"{ACME}/sessions/0197f0a0-0000-7000-8000-000000000001"
 RECORD = f"{SESSION}/records/0197f0a0-0000-8000-8000-000000000002"
+FOREIGN = SESSION.replace("acme", "globex")
 SUBJECT = "passport-holder-4711"
+TOO_MANY = ("INVALID_ARGUMENT", "target.targets")
 
 
 @dataclass
@@ -162,8 +164,10 @@ async def test_a_target_that_cannot_be_deleted_is_refused_by_field(service: Serv
         ({"session": "no name"}, "INVALID_ARGUMENT", "target.session"),
         ({"subject": ""}, "INVALID_ARGUMENT", "target.subject"),
         ({}, "INVALID_ARGUMENT", "target.target"),
-        ({"category": "face_image"}, "NOT_SERVED", "target.category"),
-        ({"everything": True}, "NOT_SERVED", "target.everything"),
+        ({"targets": pb.DeletionTargets()}, "INVALID_ARGUMENT", "target.targets"),
+        ({"targets": pb.DeletionTargets(subjects=["s"] * 500, sessions=[SESSION])}, *TOO_MANY),
+        ({"targets": pb.DeletionTargets(records=[SESSION])}, "INVALID_ARGUMENT", "target.targets.records"),
+        ({"targets": pb.DeletionTargets(sessions=[FOREIGN])}, "WRONG_TENANT", "target.targets.sessions"),
     ]
     for target, reason, field in refusals:
         refused = await refusal(service.deletions.CreateDeletion(deletion(**target)))
@@ -313,15 +317,74 @@ async def test_what_this_release_does_not_serve_says_so(service: Service) -> Non
     rights: Any = RightsServiceStub(service.customer)
     request_id = str(uuid4())
     export = rights_pb2.ExportSubjectRequest(parent=ACME, request_id=request_id, subject=SUBJECT)
-    opt_out = rights_pb2.SetOptOutRequest(parent=ACME, request_id=request_id, subject=SUBJECT)
-    count = deletion(subject=SUBJECT)
-    count.dry_run = True
-    for call in (
-        rights.SetOptOut(opt_out),
-        anext(aiter(rights.ExportSubject(export))),
-        service.deletions.CreateDeletion(count),
-    ):
+    correct = rights_pb2.CorrectRecordRequest(name=RECORD, request_id=request_id, items=data_pb2.ItemSet())
+    for call in (rights.CorrectRecord(correct), anext(aiter(rights.ExportSubject(export)))):
         assert (await refusal(call)).reason_name == "NOT_SERVED"
+
+
+async def test_a_dry_run_counts_and_records_nothing(service: Service) -> None:
+    count = deletion(everything=True)
+    count.dry_run = True
+    counted = (await service.deletions.CreateDeletion(count)).deletion
+    assert (counted.scope, counted.record_count, counted.session_count) == ("everything", 9, 2)
+    assert not counted.name
+    assert not counted.HasField("receipt")
+    assert service.storage.calls == 0
+    listed = await service.deletions.ListDeletions(pb.ListDeletionsRequest(parent=ACME))
+    assert not listed.deletions
+    count.dry_run = False
+    assert (await service.deletions.CreateDeletion(count)).deletion.name, "its request id is not used up"
+
+
+async def test_a_large_deletion_is_watched_with_its_progress_to_its_end(service: Service) -> None:
+    service.storage.rounds = 4
+    held = asyncio.Event()
+
+    async def hold(_request: object) -> None:
+        if service.storage.calls > 1:
+            await held.wait()
+
+    service.storage.before = hold
+    asked = asyncio.create_task(service.delete(everything=True))
+
+    async def recorded() -> pb.Deletion | None:
+        listed = await service.deletions.ListDeletions(pb.ListDeletionsRequest(parent=ACME))
+        return next((one for one in listed.deletions if one.progress_done), None)
+
+    running_one: pb.Deletion = await until("its progress is noted", recorded)
+    assert (running_one.progress_done, running_one.progress_total) == (1, 4)
+    assert running_one.expected_completion_time.seconds > running_one.receive_time.seconds
+    seen = []
+    watch = pb.WatchDeletionRequest(name=running_one.name)
+    async for change in service.deletions.WatchDeletion(watch):
+        seen.append((change.deletion.progress_done, change.deletion.state))
+        held.set()
+    assert seen == sorted(seen)
+    assert seen[-1][1] == pb.DELETION_STATE_DONE
+    assert (await asked).receipt.json
+
+
+async def test_restriction_and_opting_out_are_asked_of_storage_within_the_customer(service: Service) -> None:
+    rights: Any = RightsServiceStub(service.customer)
+    request_id = str(uuid4())
+    restrict = rights_pb2.SetRestrictionRequest(
+        parent=ACME,
+        request_id=request_id,
+        subject=SUBJECT,
+        restricted=True,
+        reason=processing_pb2.RESTRICTION_REASON_LEGAL_CLAIM,
+    )
+    answer = await rights.SetRestriction(restrict)
+    assert (answer.record_count, answer.HasField("expire_time")) == (4, True)
+    opt_out = rights_pb2.SetOptOutRequest(
+        parent=ACME, request_id=request_id, subject=SUBJECT, items=["log"], opted_out=True
+    )
+    assert (await rights.SetOptOut(opt_out)).HasField("opt_out_time")
+    restricted, opted_out = service.storage.asked
+    for asked, sent in ((restricted, restrict), (opted_out, opt_out)):
+        assert asked.SerializeToString(deterministic=True) == sent.SerializeToString(deterministic=True)
+    restrict.parent = "customers/globex"
+    assert (await refusal(rights.SetRestriction(restrict))).reason_name == "WRONG_TENANT"
 
 
 async def test_a_wrong_signing_key_stops_the_start(service_database: ServiceDatabase, tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ def _at_its_line(violation: FieldViolation, rows: Sequence[Row]) -> TableFault:
 
 
 def _refused(file: Path, faults: Sequence[TableFault]) -> IdvError:
-    count = len(faults)
+    told = f"has {len(faults)} faults" if len(faults) > 1 else f"{faults[0]}"
     return IdvError(
         Reason.ERROR_REASON_INVALID_ARGUMENT,
-        f"{file} has {count} fault{'' if count == 1 else 's'}, and nothing was registered",
+        f"{file} {told}, and nothing was registered",
         remedy="correct each, and import the whole table again",
         violations=[FieldViolation(f"line {one.line} {one.column}".strip(), one.reason) for one in faults],
     )

@@ -239,3 +239,54 @@ def _log(stack: Running) -> Path:
     event = {"event_time": "2026-11-24T09:30:00Z", "severity": "LOG_SEVERITY_INFO", "event": "capture.done"}
     file.write_text(json.dumps({"log_data": {"events": [event]}}))
     return file
+
+
+def test_customers_are_registered_changed_suspended_and_exported(stack: Running) -> None:
+    made = stack.answer(
+        *("customer", "create", "initech", "--name", "Initech", "--email", "privacy@initech.example"),
+        *("--language", "zh-Hans", "--time-zone", "Asia/Shanghai", "--item", "device.network.dns_ip"),
+    )
+    assert (made["state"], made["optional_items"]) == ("active", ["device.network.dns_ip"])
+    assert stack.answer("customer", "update", "initech", "--region", "APAC")["region"] == "APAC"
+    assert stack.answer("customer", "suspend", "initech")["state"] == "suspended"
+    assert stack.answer("customer", "activate", "initech")["state"] == "active"
+    assert stack.answer("customer", "show", "initech")["email"] == "privacy@initech.example"
+    assert "initech" in [
+        one["name"].rpartition("/")[2] for one in stack.answer("customer", "list")["customers"]
+    ]
+    assert stack.refusal("customer", "show", "nobody-here") == (1, "NOT_FOUND")
+    assert stack.refusal("customer", "update", "initech") == (2, "INVALID_ARGUMENT")
+    file = stack.folder / "exported.csv"
+    stack.answer("customer", "export", str(file))
+    assert "privacy@initech.example" in file.read_text()
+
+
+def test_a_table_of_customers_is_imported_whole_or_refused_by_line(stack: Running) -> None:
+    file = stack.folder / "customers.csv"
+    head = "id,display_name,email\n"
+    file.write_text(head + "hooli,Hooli,privacy@hooli.example\nx,,nobody\n")
+    broken = stack.idv("customer", "import", str(file))
+    assert broken.code == 2
+    assert all(f"line 3 {column}" in broken.err for column in ("id", "display_name", "email"))
+    file.write_text(head + "hooli,Hooli,privacy@hooli.example\nacme2,Acme,privacy@acme.example\n")
+    assert stack.answer("customer", "import", str(file), "--check")["customers"] == 2
+    assert stack.answer("customer", "import", str(file))["customer_count"] == 2
+    assert stack.answer("customer", "import", str(file))["customer_count"] == 2, (
+        "the same table is one import"
+    )
+    file.write_text(head + "third,Third,privacy@third.example\nhooli,Hooli,privacy@hooli.example\n")
+    taken = stack.idv("customer", "import", str(file))
+    assert "line 3 id" in taken.err, "what the service finds is told by line too"
+    assert stack.refusal("customer", "show", "third") == (1, "NOT_FOUND")
+
+
+def test_an_end_users_request_is_entered_listed_and_resolved(stack: Running) -> None:
+    entered = stack.answer("relay", "enter", "opt_out", "--customer", "acme")
+    assert entered["reason"] == "END_USER_REQUEST_REFUSED"
+    assert entered["ask"] == "customers/acme"
+    for words in (("--customer", "acme"), ("--as", "customer:acme")):
+        listed = stack.answer("relay", "list", *words)["relays"]
+        assert [(one["case_number"], one["kind"]) for one in listed] == [(entered["case_number"], "opt_out")]
+    assert stack.answer("relay", "resolve", entered["case_number"])["state"] == "resolved"
+    assert stack.refusal("relay", "resolve", "R-0000000000") == (2, "INVALID_ARGUMENT")
+    assert stack.refusal("relay", "enter", "everything") == (2, "INVALID_ARGUMENT")

@@ -13,6 +13,8 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 
+from tests.alphabet import CHARACTERS
+
 Strategy = st.SearchStrategy[Any]
 _Above = frozenset[str]
 """The types of the messages that a message lies in: a type within itself is left empty there."""
@@ -21,7 +23,7 @@ _Values = Callable[[FieldDescriptor, _Above], Strategy]
 # Texts as devices really have them, and as nobody should.
 _ODD_TEXTS = ("", "\x00", "a" * 300, "\u202e", "😀" * 64, "'; DROP TABLE records; --", "10.0.0.1", "::1")
 _ANY: dict[int, Strategy] = {
-    FieldDescriptor.TYPE_STRING: st.text(max_size=40) | st.sampled_from(_ODD_TEXTS),
+    FieldDescriptor.TYPE_STRING: st.text(CHARACTERS, max_size=40) | st.sampled_from(_ODD_TEXTS),
     FieldDescriptor.TYPE_BYTES: st.binary(max_size=20),
     FieldDescriptor.TYPE_BOOL: st.booleans(),
     FieldDescriptor.TYPE_FLOAT: st.floats(width=32),
@@ -107,5 +109,5 @@ def _valid_text(rules: validate_pb2.StringRules) -> Strategy:
     if rules.ip:
         return st.ip_addresses().map(str)
     if rules.pattern:
-        return st.from_regex(rules.pattern, fullmatch=True)
-    return st.text(min_size=rules.min_len, max_size=min(rules.max_len or 64, 64))
+        return st.from_regex(rules.pattern, fullmatch=True, alphabet=CHARACTERS)
+    return st.text(CHARACTERS, min_size=rules.min_len, max_size=min(rules.max_len or 64, 64))

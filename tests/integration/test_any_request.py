@@ -13,6 +13,7 @@ from idv.types.v1 import data_pb2
 from idv.types.v1.processing_pb2 import Attestation
 
 from services.local.specimens import Specimen, card, jpeg, pdf, png, webp
+from tests.alphabet import CHARACTERS
 from tests.any_message import any_message, valid_message
 from tests.integration.verification import EVERYTHING, OPTIONAL, Opened, Verification
 
@@ -84,7 +85,10 @@ async def test_any_damage_to_an_image_is_refused_or_does_not_get_through(
 
 
 @FEW
-@given(name=st.text(max_size=120) | st.from_regex(r"customers/[a-z0-9-]{3,8}/sessions/[0-9a-f-]{1,36}(/.*)?"))
+@given(
+    name=st.text(CHARACTERS, max_size=120)
+    | st.from_regex(r"customers/[a-z0-9-]{3,8}/sessions/[0-9a-f-]{1,36}(/.*)?", alphabet=CHARACTERS)
+)
 async def test_any_name_of_a_record_is_not_found_or_malformed(verification: Verification, name: str) -> None:
     try:
         await verification.read(name)
@@ -95,7 +99,7 @@ async def test_any_name_of_a_record_is_not_found_or_malformed(verification: Veri
 
 
 @FEW
-@given(request_id=st.text(max_size=40) | st.uuids().map(str), token=st.text(max_size=60))
+@given(request_id=st.text(CHARACTERS, max_size=40) | st.uuids().map(str), token=st.text(CHARACTERS, max_size=60))
 async def test_any_token_and_request_id_are_answered_with_a_reason(
     verification: Verification, request_id: str, token: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-CHARACTERS = st.characters(exclude_categories=("Cs",))
+CHARACTERS = st.characters(exclude_categories=["Cs"])
 """Every one but the halves of surrogate pairs, which UTF-8 cannot hold.
 
 Hypothesis's default says the same by asking the codec about each of a million characters: on a machine where

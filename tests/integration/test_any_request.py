@@ -99,7 +99,9 @@ async def test_any_name_of_a_record_is_not_found_or_malformed(verification: Veri
 
 
 @FEW
-@given(request_id=st.text(CHARACTERS, max_size=40) | st.uuids().map(str), token=st.text(CHARACTERS, max_size=60))
+@given(
+    request_id=st.text(CHARACTERS, max_size=40) | st.uuids().map(str), token=st.text(CHARACTERS, max_size=60)
+)
 async def test_any_token_and_request_id_are_answered_with_a_reason(
     verification: Verification, request_id: str, token: str
 ) -> None:

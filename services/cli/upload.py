@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import enum
-import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
+from idv.media import MEDIA_TYPES, Media
 from idv.types.v1 import data_pb2
-from rich.progress import Progress, TaskID
 
 from services.cli.client import STREAM_SECONDS, Suite, uploader
 from services.cli.command import READY_FILE, As, Connect, Json, RequestId, command, group
@@ -25,16 +22,6 @@ from services.cli.session import kept
 from services.local.ready import Ready
 
 app = group("Send a face image or an identity document to a session.")
-
-CHUNK = 256 * 1024
-"""Bytes in one message of an upload."""
-MEDIA_TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".webp": "image/webp",
-    ".pdf": "application/pdf",
-}
 
 
 class Face(enum.StrEnum):
@@ -97,23 +84,16 @@ async def upload(
     """Send one file; its metadata is stripped before it rests, and what was removed is told."""
     name, known = kept(session)
     body = file.read_bytes()
-    header = ingest_pb2.MediaHeader(
-        session=name,
-        request_id=request_id_or_derived(request_id, name.encode(), body),
-        media_type=media_type or _type_of(file),
-        size_bytes=len(body),
-        sha256=hashlib.sha256(body).digest(),
-        face_image=_face(face) if face else None,
-        identity_document=_document(document, side) if document else None,
-    )
-    if (face is None) == (document is None):
-        raise usage("it is not said what the file shows, or twice", "give one of --face and --document")
+    shows = _shows(face, document, side)
+    media = Media(body, media_type or _type_of(file), shows)
+    header = media.header(name, "", request_id_or_derived(request_id, name.encode(), body))
     async with Suite(Ready.read(connect)) as suite:
         who, header.session_token = uploader(suite, identity, token or known)
         with byte_progress() as progress:
             task = progress.add_task(file.name, total=len(body))
+            messages = media.messages(header, lambda sent, _: progress.update(task, completed=sent))
             stub = suite.stub(IngestServiceStub, "ingest", who)
-            answer = await stub.UploadMedia(parts(header, body, progress, task), timeout=STREAM_SECONDS)
+            answer = await stub.UploadMedia(messages, timeout=STREAM_SECONDS)
     stripped = ", ".join(answer.stripped) or "nothing"
     people = {
         "record": answer.record.name,
@@ -124,18 +104,6 @@ async def upload(
     Output(as_json).answer({"request_id": header.request_id, **plain(answer)}, facts_table(people))
 
 
-async def parts(
-    header: ingest_pb2.MediaHeader, body: bytes, progress: Progress | None = None, task: TaskID | None = None
-) -> AsyncIterator[ingest_pb2.UploadMediaRequest]:
-    """The messages of an upload: the header, then the bytes in chunks."""
-    yield ingest_pb2.UploadMediaRequest(header=header)
-    for start in range(0, len(body), CHUNK):
-        chunk = body[start : start + CHUNK]
-        yield ingest_pb2.UploadMediaRequest(chunk=chunk)
-        if progress is not None and task is not None:
-            progress.advance(task, len(chunk))
-
-
 def _type_of(file: Path) -> str:
     try:
         return MEDIA_TYPES[file.suffix.lower()]
@@ -144,6 +112,16 @@ def _type_of(file: Path) -> str:
         raise usage(
             f"the name {file.name} does not tell its media type", f"give --type, one of {known}"
         ) from None
+
+
+def _shows(
+    face: Face | None, document: Document | None, side: Side | None
+) -> data_pb2.FaceImage | data_pb2.IdentityDocument:
+    if face is not None and document is None:
+        return _face(face)
+    if document is not None and face is None:
+        return _document(document, side)
+    raise usage("it is not said what the file shows, or twice", "give one of --face and --document")
 
 
 def _face(capture: Face) -> data_pb2.FaceImage:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
 from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
+from idv.media import Media
 from idv.retention.v1 import deletions_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
 from idv.storage.v1 import storage_pb2
@@ -22,7 +21,6 @@ from services.cli.demo.cast import Person, attestation
 from services.cli.demo.stage import VERIFICATION, Stage, eventually
 from services.cli.failure import NotAsPromisedError
 from services.cli.record import read_whole
-from services.cli.upload import parts
 from services.local.specimens import Specimen
 
 _T = TypeVar("_T")
@@ -85,21 +83,17 @@ async def submit(
 
 
 async def upload(
-    stage: Stage, person: Person, specimen: Specimen, shows: Message, who: Who | None = None
+    stage: Stage,
+    person: Person,
+    specimen: Specimen,
+    shows: data_pb2.FaceImage | data_pb2.IdentityDocument,
+    who: Who | None = None,
 ) -> ingest_pb2.UploadMediaResponse:
     """Sends a picture or PDF: as the SDK, by the upload token, or as a Customer."""
-    header = ingest_pb2.MediaHeader(
-        session=person.session.name,
-        session_token=person.token if who else "",
-        request_id=new_id(),
-        media_type=specimen.media_type,
-        size_bytes=len(specimen.body),
-        sha256=hashlib.sha256(specimen.body).digest(),
-        face_image=shows if isinstance(shows, data_pb2.FaceImage) else None,
-        identity_document=shows if isinstance(shows, data_pb2.IdentityDocument) else None,
-    )
+    media = Media(specimen.body, specimen.media_type, shows)
+    header = media.header(person.session.name, person.token if who else "", new_id())
     stub = stage.suite.stub(IngestServiceStub, "ingest", who or session_holder(person.token))
-    return await stub.UploadMedia(parts(header, specimen.body), timeout=STREAM_SECONDS)
+    return await stub.UploadMedia(media.messages(header), timeout=STREAM_SECONDS)
 
 
 async def read(

@@ -14,6 +14,7 @@ import typer
 import yaml
 
 from services.cli.command import ExitCode, Json, command, group
+from services.cli.database_fault import DRIVER_ERRORS, database_fault
 from services.cli.failure import end, unavailable, usage
 from services.cli.output import Output, rows_table
 from services.runtime import migrations
@@ -81,6 +82,8 @@ def migrate(
     as_json: Json = False,
 ) -> None:
     """Bring each schema to the newest revision; repeating it changes nothing."""
+    if admin_dsn:
+        _check_address(admin_dsn, "the administrator's login")
     chosen = {service: _logins(service, config_dir) for service in services or list(Schema)}
     if not status:
         for service, logins in chosen.items():
@@ -113,22 +116,31 @@ async def _provision(admin_dsn: str, service: Schema, logins: Logins) -> None:
     passwords = (_password(logins.owner_dsn), _password(logins.runtime_dsn))
     try:
         await migrations.provision(admin_dsn, service.value, *passwords)
-    except OSError as error:
-        raise _away(service, error) from error
+    except DRIVER_ERRORS as error:
+        administrator = {"login": "--admin-dsn or IDV_ADMIN_DSN", "role": "the administrator"}
+        raise database_fault(service, error, **administrator) from error
 
 
 def _reached(service: Schema, work: Any, *arguments: str) -> Any:
     try:
         return work(*arguments)
-    except OSError as error:
-        raise _away(service, error) from error
+    except DRIVER_ERRORS as error:
+        owner = {"login": _owner_setting(service), "role": migrations.owner_role(service)}
+        raise database_fault(service, error, **owner) from error
 
 
-def _away(service: Schema, error: OSError) -> Exception:
-    return unavailable(
-        f"the database of {service} cannot be reached ({error.strerror or type(error).__name__})",
-        "check its address and whether it runs",
-    )
+def _check_address(dsn: str, what: str) -> None:
+    try:
+        parts = urlsplit(dsn)
+        good = parts.scheme in {"postgresql", "postgres"} and parts.port != 0
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise usage(f"{what} is no address", "write it as postgresql://user:password@host:port/name")
+
+
+def _owner_setting(service: Schema) -> str:
+    return f"database.owner_dsn in --config-dir, or IDV_{service.upper()}_DATABASE__OWNER_DSN"
 
 
 def _logins(service: Schema, folder: Path | None) -> Logins:
@@ -143,8 +155,11 @@ def _logins(service: Schema, folder: Path | None) -> Logins:
     if not isinstance(owner, str):
         raise usage(
             f"the owner of {service}'s schema has no login here",
-            f"set database.owner_dsn in --config-dir, or IDV_{service.upper()}_DATABASE__OWNER_DSN",
+            f"set {_owner_setting(service)}",
         )
+    for dsn in (owner, runtime):
+        if isinstance(dsn, str):
+            _check_address(dsn, f"a login of {service}")
     return Logins(owner, runtime if isinstance(runtime, str) else None)
 
 

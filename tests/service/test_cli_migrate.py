@@ -57,6 +57,48 @@ def test_status_of_a_database_without_schema_is_not_up_to_date(logins: str) -> N
     assert "local-" not in ended.out + ended.err
 
 
+@pytest.mark.parametrize("as_administrator", [False, True])
+def test_a_refused_login_is_one_sentence_with_its_remedy(
+    logins: str, monkeypatch: pytest.MonkeyPatch, as_administrator: bool
+) -> None:
+    idv("migrate", "storage", "--admin-dsn", logins)
+    if as_administrator:
+        ended = idv("migrate", "storage", "--json", "--admin-dsn", with_login(logins, "idv_admin", "wr0ng"))
+        setting = "--admin-dsn"
+    else:
+        setting = "IDV_STORAGE_DATABASE__OWNER_DSN"
+        monkeypatch.setenv(setting, with_login(logins, "idv_storage_owner", "wr0ng"))
+        ended = idv("migrate", "storage", "--json")
+    assert ended.code == 3
+    assert "refuses the login" in ended.json["error"]["message"]
+    assert setting in ended.json["error"]["remedy"]
+    assert "wr0ng" not in ended.out + ended.err
+
+
+def test_other_errors_of_the_database_are_sentences_too(logins: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    idv("migrate", "storage", "--admin-dsn", logins)
+    owner = with_login(logins, "idv_storage_owner", "local-storage")
+    for dsn, said in (
+        (with_database(owner, "nowhere"), "does not exist"),
+        (with_login(logins, "idv_notice", "local-notice"), "log in through"),
+    ):
+        monkeypatch.setenv("IDV_STORAGE_DATABASE__OWNER_DSN", dsn)
+        for arguments in ((), ("--status",)):
+            ended = idv("migrate", "storage", "--json", *arguments)
+            assert ended.code == 3, ended.err
+            assert said in ended.err
+            assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_a_login_that_is_no_address_is_wrong_usage(logins: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert idv("migrate", "storage", "--admin-dsn", "mysql://root@127.0.0.1/idv").code == 2
+    for dsn in ("no address", "postgresql://owner:hidden@127.0.0.1:x/idv"):
+        monkeypatch.setenv("IDV_STORAGE_DATABASE__OWNER_DSN", dsn)
+        ended = idv("migrate", "storage", "--json")
+        assert ended.code == 2
+        assert "hidden" not in ended.out + ended.err
+
+
 def test_server_that_is_away_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDV_NOTICE_DATABASE__OWNER_DSN", "postgresql://owner:hidden@127.0.0.1:1/idv")
     ended = idv("migrate", "notice", "--json")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from idv.errors import IdvError
 from idv.retention.v1 import deletions_pb2
@@ -123,12 +123,7 @@ class History:
         return await self.verification.records(opened.customer, session=opened.name)
 
 
-@settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(steps=st.lists(STEPS, min_size=6, max_size=24))
 async def test_what_is_readable_is_what_was_stored_and_not_deleted(
     verification: Verification, steps: list[tuple[str, ...]]

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from idv.errors import IdvError
 
@@ -33,16 +33,7 @@ def caller_of(callers: Callers, method: MethodDescriptor) -> Caller:
 
 
 @pytest.mark.parametrize("method", descriptors.methods(), ids=lambda method: method.full_name)
-@settings(
-    max_examples=20,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(data=st.data())
 async def test_any_request_is_answered_or_refused_with_a_reason(
     callers: Callers, opened: Opened, method: MethodDescriptor, data: st.DataObject

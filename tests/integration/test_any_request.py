@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from idv.errors import IdvError
 from idv.ingest.v1.ingest_pb2 import CreateSessionRequest
@@ -24,16 +24,7 @@ OF_MEDIA = {
     *("EMPTY_BODY", "TOO_LARGE", "INVALID_ARGUMENT"),
 }
 
-FEW = settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
+FEW = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 async def opened_for(verification: Verification) -> Opened:

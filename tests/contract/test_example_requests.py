@@ -8,7 +8,7 @@ import protovalidate
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from idv.types.v1 import data_pb2
 
 from tests import descriptors, example_requests
@@ -28,7 +28,7 @@ def test_the_example_of_a_request_is_valid(method: MethodDescriptor) -> None:
         assert operator.attrgetter(path)(request).startswith("customers/acme-bank")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None)
 @given(message=valid_message(data_pb2.ItemSet.DESCRIPTOR))
 def test_a_generated_item_set_is_valid(message: Message) -> None:
     protovalidate.validate(message)

@@ -1,29 +1,21 @@
-"""`idv delete`: deletes a record, a session or a subject for good, and keeps the receipt."""
+"""`idv delete`: deletes for good, whatever the scope, and keeps the receipt."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from idv import receipts
-from idv.errors import IdvError, Reason
 from idv.retention.v1 import deletions_pb2
-from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
-from rich.console import RenderableType
-from rich.text import Text
 
-from services.cli.client import CALL_SECONDS, STREAM_SECONDS, Suite, Who, parent
 from services.cli.command import READY_FILE, As, Connect, Json, RequestId, command, group
-from services.cli.failure import NotAsPromisedError
-from services.cli.messages import last, name_of, plain, shown_time
-from services.cli.output import Output, facts_table, hint
-from services.cli.records import counted
-from services.cli.requests import request_id_or_new
+from services.cli.deletions import Options, delete
+from services.cli.failure import usage
+from services.cli.messages import timestamp
 from services.cli.session import kept
-from services.local.ready import Ready
 
-app = group("Delete a record, a session or a subject for good, and keep the receipt.")
+app = group("Delete for good: a record, a session, a subject, a category, a time, several or everything.")
 
 Receipt = Annotated[
     Path | None,
@@ -31,19 +23,17 @@ Receipt = Annotated[
         "--receipt", metavar="FILE", help="Where the receipt goes. Default: receipt-DELETION.json here."
     ),
 ]
-
-_STATES = deletions_pb2.DeletionState.DESCRIPTOR
-_ENDED = {
-    deletions_pb2.DELETION_STATE_DONE,
-    deletions_pb2.DELETION_STATE_PARTIAL,
-    deletions_pb2.DELETION_STATE_FAILED,
-}
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only count what would be deleted now; nothing is changed.")
+]
+_Times = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]
 
 
 @command(app, "record", [("One record", "idv delete record customers/acme/sessions/0198…/records/0198…")])
 async def record(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The record's name.")],
     receipt: Receipt = None,
+    dry_run: DryRun = False,
     request_id: RequestId = None,
     connect: Connect = READY_FILE,
     identity: As = None,
@@ -51,7 +41,7 @@ async def record(
 ) -> None:
     """Delete one record."""
     target = deletions_pb2.DeletionTarget(record=name)
-    await _delete(target, receipt, request_id, connect, identity, as_json)
+    await delete(target, Options(receipt, dry_run, request_id, connect, identity, as_json))
 
 
 @command(app, "session", [("A session with everything in it", "idv delete session session.json")])
@@ -60,6 +50,7 @@ async def session(
         str, typer.Argument(metavar="SESSION", help="Its name, or the file of `session create --save`.")
     ],
     receipt: Receipt = None,
+    dry_run: DryRun = False,
     request_id: RequestId = None,
     connect: Connect = READY_FILE,
     identity: As = None,
@@ -67,7 +58,7 @@ async def session(
 ) -> None:
     """Delete a session with everything in it; it takes no data ever after."""
     target = deletions_pb2.DeletionTarget(session=kept(name)[0])
-    await _delete(target, receipt, request_id, connect, identity, as_json)
+    await delete(target, Options(receipt, dry_run, request_id, connect, identity, as_json))
 
 
 @command(
@@ -75,6 +66,7 @@ async def session(
     "subject",
     [
         ("Everything of one end user", "idv delete subject user-17 --receipt user-17.json"),
+        ("How much would that be?", "idv delete subject user-17 --dry-run"),
     ],
 )
 async def subject(
@@ -82,6 +74,7 @@ async def subject(
         str, typer.Argument(metavar="REFERENCE", help="The Customer's own reference to the end user.")
     ],
     receipt: Receipt = None,
+    dry_run: DryRun = False,
     request_id: RequestId = None,
     connect: Connect = READY_FILE,
     identity: As = None,
@@ -89,70 +82,113 @@ async def subject(
 ) -> None:
     """Delete everything of one end user."""
     target = deletions_pb2.DeletionTarget(subject=reference)
-    await _delete(target, receipt, request_id, connect, identity, as_json)
+    await delete(target, Options(receipt, dry_run, request_id, connect, identity, as_json))
 
 
-async def _delete(
-    target: deletions_pb2.DeletionTarget,
-    receipt: Path | None,
-    request_id: str | None,
-    connect: Path,
-    identity: str | None,
-    as_json: bool,
+@command(app, "category", [("Every face image received so far", "idv delete category face_image")])
+async def category(
+    name: Annotated[str, typer.Argument(metavar="CATEGORY", help="Such as `face_image` or `log`.")],
+    receipt: Receipt = None,
+    dry_run: DryRun = False,
+    request_id: RequestId = None,
+    connect: Connect = READY_FILE,
+    identity: As = None,
+    as_json: Json = False,
 ) -> None:
-    async with Suite(Ready.read(connect)) as suite:
-        who = suite.customer(identity)
-        request = deletions_pb2.CreateDeletionRequest(
-            parent=parent(who),
-            request_id=request_id_or_new(request_id),
-            target=target,
-        )
-        deletion = await carried_out(suite, who, request)
-        key = suite.ready.log_public_key
-    value = {"request_id": request.request_id, "deletion": plain(deletion)}
-    counts = f"{counted(deletion.record_count, 'record')}, {counted(deletion.session_count, 'session')}"
-    _check_end(deletion)
-    file = receipt or Path(f"receipt-{last(deletion.name)}.json")
-    file.write_text(deletion.receipt.json)
-    _check_receipt(deletion.receipt.json, key)
-    people: dict[str, RenderableType] = {
-        "deleted": counts,
-        "deletion": deletion.name,
-        "final": shown_time(deletion.receipt.final_time),
-        "receipt": Text.assemble(str(file), ("  ✓ verified offline", "green")),
-        "request id": request.request_id,
-    }
-    Output(as_json).answer({**value, "receipt_file": str(file)}, facts_table(people))
-    hint(f"verify it anywhere: idv receipt verify {file} --key '{key.splitlines()[0]}'")
+    """Delete every record of a category received so far; sessions stay."""
+    target = deletions_pb2.DeletionTarget(category=name)
+    await delete(target, Options(receipt, dry_run, request_id, connect, identity, as_json))
 
 
-async def carried_out(
-    suite: Suite, who: Who, request: deletions_pb2.CreateDeletionRequest
-) -> deletions_pb2.Deletion:
-    """The deletion asked for, once it has ended."""
-    stub = suite.stub(DeletionServiceStub, "retention", who)
-    deletion = (await stub.CreateDeletion(request, timeout=CALL_SECONDS)).deletion
-    if deletion.state in _ENDED:
-        return deletion
-    hint("the deletion goes on; waiting for its end")
-    watch = deletions_pb2.WatchDeletionRequest(name=deletion.name)
-    async for state in stub.WatchDeletion(watch, timeout=STREAM_SECONDS):
-        deletion = state.deletion
-    return deletion
-
-
-def _check_end(deletion: deletions_pb2.Deletion) -> None:
-    if deletion.state == deletions_pb2.DELETION_STATE_DONE:
-        return
-    raise IdvError(
-        Reason.ERROR_REASON_WRONG_STATE,
-        f"the deletion {deletion.name} is {name_of(_STATES, deletion.state)}",
-        remedy="repeat it with the same --request-id: it is carried on, never done twice",
+@command(
+    app,
+    "received",
+    [
+        ("What came in on one day", "idv delete received --from 2026-11-24 --until 2026-11-25"),
+        ("Count it first", "idv delete received --from 2026-11-24T10:00 --until 2026-11-24T11:00 --dry-run"),
+    ],
+)
+async def received(
+    start: Annotated[datetime, typer.Option("--from", formats=_Times, help="From here on, in UTC.")],
+    end: Annotated[datetime, typer.Option("--until", formats=_Times, help="Up to here, in UTC.")],
+    receipt: Receipt = None,
+    dry_run: DryRun = False,
+    request_id: RequestId = None,
+    connect: Connect = READY_FILE,
+    identity: As = None,
+    as_json: Json = False,
+) -> None:
+    """Delete what was received within a time, and sessions opened in it that hold nothing else."""
+    span = deletions_pb2.TimeRange(
+        start_time=timestamp(start.replace(tzinfo=UTC)), end_time=timestamp(end.replace(tzinfo=UTC))
     )
+    target = deletions_pb2.DeletionTarget(received=span)
+    await delete(target, Options(receipt, dry_run, request_id, connect, identity, as_json))
 
 
-def _check_receipt(text: str, key: str) -> None:
-    try:
-        receipts.verify(text, key)
-    except receipts.ReceiptError as error:
-        raise NotAsPromisedError(f"the receipt does not verify: {error}") from error
+@command(
+    app,
+    "several",
+    [
+        (
+            "Two end users in one deletion",
+            "idv delete several --subject user-17 --subject user-18",
+        ),
+        ("One a line, from a file", "idv delete several --subjects leavers.txt"),
+    ],
+)
+async def several(
+    records: Annotated[list[str] | None, typer.Option("--record", metavar="NAME", help="A record.")] = None,
+    sessions: Annotated[
+        list[str] | None, typer.Option("--session", metavar="SESSION", help="A session, by name or file.")
+    ] = None,
+    subjects: Annotated[
+        list[str] | None, typer.Option("--subject", metavar="REFERENCE", help="An end user.")
+    ] = None,
+    listed: Annotated[
+        Path | None, typer.Option("--subjects", metavar="FILE", help="End users, one a line.")
+    ] = None,
+    receipt: Receipt = None,
+    dry_run: DryRun = False,
+    request_id: RequestId = None,
+    connect: Connect = READY_FILE,
+    identity: As = None,
+    as_json: Json = False,
+) -> None:
+    """Delete up to 500 targets under one receipt, with an outcome for each."""
+    lines = listed.read_text().splitlines() if listed else []
+    targets = deletions_pb2.DeletionTargets(
+        records=records or [],
+        sessions=[kept(name)[0] for name in sessions or []],
+        subjects=[*(subjects or []), *(line.strip() for line in lines if line.strip())],
+    )
+    target = deletions_pb2.DeletionTarget(targets=targets)
+    await delete(target, Options(receipt, dry_run, request_id, connect, identity, as_json))
+
+
+@command(
+    app,
+    "everything",
+    [
+        ("How much is there?", "idv delete everything --dry-run"),
+        ("All of it", "idv delete everything --yes"),
+    ],
+)
+async def everything(
+    sure: Annotated[
+        bool, typer.Option("--yes", help="Really everything that the Customer has here.")
+    ] = False,
+    receipt: Receipt = None,
+    dry_run: DryRun = False,
+    request_id: RequestId = None,
+    connect: Connect = READY_FILE,
+    identity: As = None,
+    as_json: Json = False,
+) -> None:
+    """Delete everything that the Customer has here; every session closes."""
+    if not (sure or dry_run):
+        raise usage(
+            "this deletes everything of the Customer", "count with --dry-run, then give --yes", "--yes"
+        )
+    target = deletions_pb2.DeletionTarget(everything=True)
+    await delete(target, Options(receipt, dry_run, request_id, connect, identity, as_json))

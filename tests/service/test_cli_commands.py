@@ -174,6 +174,48 @@ def test_deletion_leaves_a_receipt_that_verifies_offline(stack: Running) -> None
     assert stack.refusal("submit", str(file), str(_log(stack))) == (1, "ERASED")
 
 
+def test_a_deletion_is_counted_first_and_several_end_with_an_outcome_each(stack: Running) -> None:
+    for subject in ("leaver-1", "leaver-2"):
+        file = stack.folder / f"{subject}.json"
+        stack.answer("session", "create", "--subject", subject, "--item", "log", "--save", str(file))
+        stack.answer("submit", str(file), str(_log(stack)))
+    (stack.folder / "leavers.txt").write_text("leaver-1\n\nleaver-2\n")
+    missing = "customers/acme/sessions/0197f0a0-0000-7000-8000-000000000001"
+    several = ("delete", "several", "--subjects", str(stack.folder / "leavers.txt"), "--session", missing)
+    counted = stack.answer(*several, "--dry-run")["deletion"]
+    assert (counted["record_count"], counted["session_count"]) == (2, 2)
+    receipt = stack.folder / "several-receipt.json"
+    deleted = stack.answer(*several, "--receipt", str(receipt))["deletion"]
+    assert deleted["state"] == "partial"
+    assert [one["state"] for one in deleted["outcomes"]] == ["failed", "done", "done"]
+    assert deleted["record_count"] == 2
+    assert stack.answer(*several[:4], "--dry-run")["deletion"]["record_count"] == 0
+    assert stack.answer("delete", "everything", "--dry-run")["deletion"]["session_count"] > 0
+    assert stack.refusal("delete", "everything") == (2, "INVALID_ARGUMENT")
+    span = ("--from", "2020-01-01", "--until", "2020-01-02")
+    assert stack.answer("delete", "received", *span, "--dry-run")["deletion"]["record_count"] == 0
+    assert stack.refusal("delete", "category", "imei") == (1, "INVALID_ARGUMENT")
+
+
+def test_restriction_and_opt_out_hold_until_they_are_lifted(stack: Running) -> None:
+    file = stack.folder / "limited.json"
+    stack.answer("session", "create", "--subject", "limited", "--item", "log", "--save", str(file))
+    record = stack.answer("submit", str(file), str(_log(stack)))["records"][0]["name"]
+    read = ("record", "read", record, "--purpose", "verification")
+    restricted = stack.answer("restrict", "limited", "--reason", "accuracy_contested")
+    assert (restricted["record_count"], "expire_time" in restricted) == (1, True)
+    assert stack.refusal(*read) == (1, "RESTRICTED")
+    stack.answer("restrict", "limited", "--lift")
+    assert stack.idv(*read, "--json").code == 0
+    assert stack.idv("restrict", "limited", "--reason", "whim").code == 2
+    assert stack.answer("opt-out", "limited", "--item", "log")["opted_out"]
+    assert stack.refusal("submit", str(file), str(_log(stack))) == (1, "OPTED_OUT")
+    again = ("session", "create", "--subject", "limited", "--item", "log")
+    assert stack.refusal(*again, "--save", str(stack.folder / "no.json")) == (1, "OPTED_OUT")
+    stack.answer("opt-out", "limited", "--lift")
+    assert stack.answer(*again, "--save", str(stack.folder / "yes.json"))
+
+
 def test_log_proves_what_it_holds_and_that_it_only_grows(stack: Running) -> None:
     kept = stack.folder / "monday.checkpoint"
     stack.answer("log", "checkpoint", "--save", str(kept))

@@ -9,7 +9,7 @@ from idv.errors import Reason
 from idv.retention.v1 import deletions_pb2
 
 from services.cli.client import parent
-from services.cli.delete import carried_out
+from services.cli.deletions import carried_out
 from services.cli.demo.calls import new_id, read, refusal, submit
 from services.cli.demo.cast import log_items
 from services.cli.demo.stage import ACME, Chapter, Stage, Step, promised

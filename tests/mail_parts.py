@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -94,6 +94,8 @@ class ToldServer:
     """Every content that arrived whole, whatever was answered."""
     verbs: list[str] = field(default_factory=list)
     address: str = ""
+    before_content: Callable[[], None] = lambda: None
+    """Called when a content has arrived, before its reply."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -111,6 +113,7 @@ class ToldServer:
                 alive = await self._answer(writer, verb, "354 go on")
                 if alive and self.replies.get(verb, "354").startswith("354"):
                     self.contents.append(await reader.readuntil(b"\r\n.\r\n"))
+                    self.before_content()
                     alive = await self._answer(writer, "CONTENT", "250 2.0.0 taken")
             else:
                 alive = await self._answer(writer, verb, "221 bye" if verb == "QUIT" else "250 fine")

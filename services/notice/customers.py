@@ -17,10 +17,12 @@ from services.notice.mail.composing import Matter
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.store import Mail
 from services.notice.messages import stamp
+from services.runtime.identity import CallerKind, current_caller
 from services.runtime.instants import instant
 from services.runtime.resources import customer_name, parse_customer
 
 _PAGE: Final = 100
+_OFFICER: Final = "officer"
 
 
 class CustomerApi(CustomerServiceServicer):
@@ -53,9 +55,13 @@ class CustomerApi(CustomerServiceServicer):
         return pb.ImportCustomersResponse(customer_count=await self._accounts.import_all(accounts, call))
 
     async def GetCustomer(self, request: pb.GetCustomerRequest, context: Any) -> pb.GetCustomerResponse:
-        """Describes a Customer."""
+        """Describes a Customer: with its contacts to itself and the officer alone."""
         account = await self._accounts.get(parse_customer(request.name, field="name"))
-        return pb.GetCustomerResponse(customer=messages.customer(account))
+        customer, caller = messages.customer(account), current_caller()
+        if caller.kind is CallerKind.SERVICE and caller.name != _OFFICER:
+            customer.ClearField("email")
+            customer.ClearField("webhook_uri")
+        return pb.GetCustomerResponse(customer=customer)
 
     async def ListCustomers(self, request: pb.ListCustomersRequest, context: Any) -> pb.ListCustomersResponse:
         """Lists Customers by id."""

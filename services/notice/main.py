@@ -48,12 +48,15 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
     runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, customers, _CUSTOMERS)
     listen_page = settings.listen_page
     async with PageServer(pages.application(), listen_page, runtime.log), asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(feed.run())]
-        if settings.mail is not None:
-            background.append(tasks.create_task(_courier(runtime, settings.mail).run()))
+        following = tasks.create_task(feed.run())
+        courier = _courier(runtime, settings.mail) if settings.mail else None
+        sending = tasks.create_task(courier.run()) if courier else None
         await runtime.serve()
-        for task in background:
-            task.cancel()
+        following.cancel()
+        if courier and sending:
+            courier.stop()
+            await asyncio.wait({sending}, timeout=settings.grace_seconds)
+            sending.cancel()
 
 
 def _courier(runtime: Runtime, mail: MailSettings) -> Courier:

@@ -168,6 +168,9 @@ async def test_a_customer_sees_and_changes_itself_alone(process: Process) -> Non
         assert (await own.GetCustomer(pb.GetCustomerRequest(name=ACME.name))).customer.email == ACME.email
         other = await refused(own.GetCustomer(pb.GetCustomerRequest(name="customers/globex")))
         assert other.reason_name == "WRONG_TENANT"
+        for name, address in (("officer", ACME.email), ("ingest", ""), ("retention", "")):
+            answer = await process.customers(name).GetCustomer(pb.GetCustomerRequest(name=ACME.name))
+            assert answer.customer.email == address, "contacts are for whoever needs them"
         for call in (own.ListCustomers(pb.ListCustomersRequest()), own.CreateCustomer(creating())):
             assert (await refused(call)).reason_name == "PERMISSION_DENIED"
     finally:

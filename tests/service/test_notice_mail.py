@@ -225,6 +225,21 @@ async def test_a_session_that_broke_while_it_lay_idle_is_opened_anew(
             assert (stored.state, stored.attempts) == (pb.DELIVERY_STATE_ACCEPTED, 1)
 
 
+async def test_a_worker_that_is_stopped_ends_the_mail_under_way_and_takes_no_other(
+    service_database: ServiceDatabase,
+) -> None:
+    async with post(service_database) as part, told() as server:
+        await part.register()
+        first, second = await part.ask(), await part.ask()
+        courier = part.courier(relay(server.address))
+        server.before_content = courier.stop
+        async with asyncio.timeout(10):
+            await courier.run()
+        assert (await part.stored(first)).state == pb.DELIVERY_STATE_ACCEPTED
+        assert (await part.stored(second)).attempts == 0
+        assert len(server.contents) == 1
+
+
 async def test_2000_mails_survive_20_kills_of_the_worker(
     service_database: ServiceDatabase, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

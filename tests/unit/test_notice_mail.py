@@ -88,6 +88,12 @@ def test_a_name_cannot_write_markup_or_headers() -> None:
         composed(replace(ACME, display_name="Acme\r\nBcc: b@else.example"))
 
 
+def test_a_name_in_any_script_goes_into_the_header() -> None:
+    assert (
+        composed(replace(ACME, display_name="\u5b89\u5fbd\u94f6\u884c" * 16))["To"].addresses[0].display_name
+    )
+
+
 def test_an_internationalised_domain_goes_into_the_header_in_ascii() -> None:
     message = composed(replace(ACME, email="info@b\u00fccher.example"))
     assert message["To"].addresses[0].addr_spec == "info@xn--bcher-kva.example"

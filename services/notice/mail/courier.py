@@ -8,6 +8,7 @@ none is lost.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -69,9 +70,14 @@ class Courier:
         self._log = log
         self._terms = terms
         self._counted = counted
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Lets each worker end what it is sending, and take no more: a mail cut off would come twice."""
+        self._stopping.set()
 
     async def run(self) -> None:
-        """Sends until cancelled."""
+        """Sends until `stop`."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._terms.workers):
                 group.create_task(self._worker())
@@ -80,20 +86,21 @@ class Courier:
         """Sends what is due now, and returns when nothing is."""
         session = self._session()
         try:
-            while await self._one(session):
+            while not self._stopping.is_set() and await self._one(session):
                 pass
         finally:
             await session.close()
 
     async def _worker(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
                 await self.empty()
                 pause = _LOOK_SECONDS
             except IdvError as error:
                 self._log.warning("the outbox is not read", reason=error.reason_name)
                 pause = _AWAY_SECONDS
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
 
     async def _one(self, session: Session) -> bool:
         """Sends the mail that is due longest; False when none is."""

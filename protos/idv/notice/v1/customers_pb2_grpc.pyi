@@ -38,7 +38,7 @@ class CustomerServiceStub:
     ImportCustomers: _grpc.UnaryUnaryMultiCallable[_customers_pb2.ImportCustomersRequest, _customers_pb2.ImportCustomersResponse]
     """Registers several Customers: all of them, or with any fault none. The violations name each fault by its place."""
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.GetCustomerRequest, _customers_pb2.GetCustomerResponse]
-    """Describes a Customer."""
+    """Describes a Customer. Other services than the officer's get it without e-mail address and webhook."""
     ListCustomers: _grpc.UnaryUnaryMultiCallable[_customers_pb2.ListCustomersRequest, _customers_pb2.ListCustomersResponse]
     """Lists Customers by id."""
     UpdateCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.UpdateCustomerRequest, _customers_pb2.UpdateCustomerResponse]
@@ -62,7 +62,7 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     ImportCustomers: _aio.UnaryUnaryMultiCallable[_customers_pb2.ImportCustomersRequest, _customers_pb2.ImportCustomersResponse]  # type: ignore[assignment]
     """Registers several Customers: all of them, or with any fault none. The violations name each fault by its place."""
     GetCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.GetCustomerRequest, _customers_pb2.GetCustomerResponse]  # type: ignore[assignment]
-    """Describes a Customer."""
+    """Describes a Customer. Other services than the officer's get it without e-mail address and webhook."""
     ListCustomers: _aio.UnaryUnaryMultiCallable[_customers_pb2.ListCustomersRequest, _customers_pb2.ListCustomersResponse]  # type: ignore[assignment]
     """Lists Customers by id."""
     UpdateCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.UpdateCustomerRequest, _customers_pb2.UpdateCustomerResponse]  # type: ignore[assignment]
@@ -101,7 +101,7 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customers_pb2.GetCustomerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customers_pb2.GetCustomerResponse, _abc.Awaitable[_customers_pb2.GetCustomerResponse]]:
-        """Describes a Customer."""
+        """Describes a Customer. Other services than the officer's get it without e-mail address and webhook."""
 
     @_abc_1.abstractmethod
     def ListCustomers(

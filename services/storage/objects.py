@@ -16,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from idv.errors import IdvError, Reason
 
 from services.runtime.calls import waiting_for
+from services.storage import buckets
+from services.storage.buckets import error_code
 from services.storage.settings import ObjectSettings
 
 _GONE = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404"})
-_OWNED = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 _SHUT = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"})
 _PAGE = 1000
 """Objects that one deletion may name."""
@@ -84,14 +85,13 @@ class Objects:
         return f"{self._settings.bucket_prefix}{day:%Y%m%d}"
 
     async def ensure(self, day: date) -> None:
-        """Makes the day's bucket unless it exists, and learns whether it keeps old versions."""
+        """Makes the day's bucket unless it exists, and learns whether it keeps old versions.
+
+        Raises WRONG_STATE for a bucket of another account, or one under Object Lock.
+        """
         bucket = self.bucket(day)
         async with self._brief():
-            try:
-                await self._client.create_bucket(Bucket=bucket)
-            except ClientError as error:
-                if _code(error) not in _OWNED:
-                    raise
+            await buckets.take(self._client, bucket)
             await self._is_versioned(bucket)
 
     async def put(self, day: date, body: bytes) -> str:
@@ -115,7 +115,7 @@ class Objects:
             try:
                 await self._client.head_object(Bucket=self.bucket(day), Key=name)
             except ClientError as error:
-                if _code(error) in _GONE:
+                if error_code(error) in _GONE:
                     return False
                 raise
         return True
@@ -165,9 +165,9 @@ class Objects:
             try:
                 await self._client.delete_bucket(Bucket=bucket)
             except ClientError as error:
-                if _code(error) == "BucketNotEmpty":
+                if error_code(error) == "BucketNotEmpty":
                     return False
-                if _code(error) not in _GONE:
+                if error_code(error) not in _GONE:
                     raise
         self._versioned.pop(bucket, None)
         return True
@@ -205,10 +205,6 @@ class Objects:
             yield
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
 @asynccontextmanager
 async def _mapped() -> AsyncIterator[None]:
     """Errors of the client library become the one typed error, once."""
@@ -216,9 +212,9 @@ async def _mapped() -> AsyncIterator[None]:
         try:
             yield
         except ClientError as error:
-            if _code(error) in _GONE:
+            if error_code(error) in _GONE:
                 raise IdvError(Reason.ERROR_REASON_NOT_FOUND, "there is no such object") from error
-            if _code(error) in _SHUT:
+            if error_code(error) in _SHUT:
                 raise IdvError(
                     Reason.ERROR_REASON_INTERNAL,
                     "the object store does not let this service in",

@@ -97,6 +97,32 @@ async def test_a_day_is_dropped_with_everything_in_it_once_or_twice(buckets: Obj
         await buckets.delete(DAY, names)  # an erasure that comes to it late has nothing left to remove
 
 
+async def test_a_bucket_that_was_made_before_is_taken_again(buckets: Objects) -> None:
+    for _ in range(2):
+        await buckets.ensure(DAY)
+
+
+async def test_a_bucket_of_another_account_is_refused_though_it_lets_us_in(
+    objects: ObjectStore, buckets: Objects
+) -> None:
+    bucket = buckets.bucket(DAY)
+    async with s3_client(objects, "operator") as stranger, s3_client(objects) as ours:
+        await stranger.create_bucket(Bucket=bucket)
+        await ours.put_object(Bucket=bucket, Key="key", Body=b"body")  # what we may do says nothing
+        with pytest.raises(IdvError, match="another account") as caught:
+            await buckets.ensure(DAY)
+    assert caught.value.reason_name == "WRONG_STATE"
+    assert "bucket_prefix" in (caught.value.remedy or "")
+
+
+async def test_a_bucket_under_object_lock_is_refused(objects: ObjectStore, buckets: Objects) -> None:
+    async with s3_client(objects) as client:
+        await client.create_bucket(Bucket=buckets.bucket(DAY), ObjectLockEnabledForBucket=True)
+    with pytest.raises(IdvError, match="Object Lock") as caught:
+        await buckets.ensure(DAY)
+    assert caught.value.reason_name == "WRONG_STATE"
+
+
 async def test_a_store_that_is_away_is_said_to_be(settings: ObjectSettings) -> None:
     away = settings.model_copy(update={"endpoint": "http://127.0.0.1:9", "timeout": 1.0})
     async with Objects(away) as buckets:

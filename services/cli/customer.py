@@ -11,6 +11,17 @@ import typer
 from idv.notice.v1 import customers_pb2 as pb
 from idv.notice.v1.customers_pb2_grpc import CustomerServiceStub
 
+from services.cli.account_options import (
+    Email,
+    Id,
+    Items,
+    Language,
+    Name,
+    Region,
+    Webhook,
+    Zone,
+    account_as_written,
+)
 from services.cli.client import CALL_SECONDS, Suite
 from services.cli.command import READY_FILE, As, Connect, Json, RequestId, command, group
 from services.cli.failure import usage
@@ -26,18 +37,6 @@ if TYPE_CHECKING:
     from idv.notice.v1.customers_pb2_grpc import CustomerServiceAsyncStub
 
 app = group("Register, show, change, suspend, import and export Customers.")
-
-Id = Annotated[str, typer.Argument(metavar="ID", help="The Customer's id: 3 to 40 of a-z, 0-9 and hyphen.")]
-Name = Annotated[str | None, typer.Option("--name", help="Its name for people.")]
-Email = Annotated[str | None, typer.Option("--email", help="Where relays and notices are sent.")]
-Language = Annotated[str | None, typer.Option("--language", help="Language of what is sent: en, zh-Hans, …")]
-Region = Annotated[str | None, typer.Option("--region", help="Region.")]
-Zone = Annotated[str | None, typer.Option("--time-zone", help="Time zone, such as Europe/Berlin.")]
-Items = Annotated[
-    list[str] | None,
-    typer.Option("--item", help="An optional item that it may ask for; again for more. Default: any."),
-]
-Webhook = Annotated[str | None, typer.Option("--webhook", help="Where completions will be posted, by https.")]
 
 _STATES = pb.CustomerState.DESCRIPTOR
 _PAGE = 500
@@ -63,7 +62,7 @@ async def create(
     as_json: Json = False,
 ) -> None:
     """Register a Customer."""
-    message, _ = _written(customer, name, email, language, region, time_zone, item, webhook)
+    message, _ = account_as_written(customer, name, email, language, region, time_zone, item, webhook)
     request = pb.CreateCustomerRequest(customer=message, request_id=request_id_or_new(request_id))
     async with Suite(Ready.read(connect)) as suite:
         answer = await _stub(suite, identity).CreateCustomer(request, timeout=CALL_SECONDS)
@@ -117,7 +116,7 @@ async def update(
     as_json: Json = False,
 ) -> None:
     """Change what is given, and nothing else."""
-    message, fields = _written(customer, name, email, language, region, time_zone, item, webhook)
+    message, fields = account_as_written(customer, name, email, language, region, time_zone, item, webhook)
     if not fields:
         raise usage("nothing is given to change", "give for example --email")
     request = pb.UpdateCustomerRequest(
@@ -242,30 +241,6 @@ async def _all(stub: CustomerServiceAsyncStub) -> AsyncIterator[pb.Customer]:
         token = answer.next_page_token
         if not token:
             return
-
-
-def _written(
-    customer: str,
-    name: str | None,
-    email: str | None,
-    language: str | None,
-    region: str | None,
-    time_zone: str | None,
-    items: list[str] | None,
-    webhook: str | None,
-) -> tuple[pb.Customer, list[str]]:
-    """A Customer as it was written, and the fields that were given."""
-    given = {
-        "display_name": name,
-        "email": email,
-        "language": language,
-        "region": region,
-        "time_zone": time_zone,
-        "optional_items": items,
-        "webhook_uri": webhook,
-    }
-    values = {field: value for field, value in given.items() if value is not None}
-    return pb.Customer(name=customer_name(customer), **values), list(values)  # type: ignore[arg-type]
 
 
 def _show(customer: pb.Customer, as_json: bool) -> None:

@@ -30,7 +30,7 @@ async def take(client: Any, bucket: str) -> None:
             await _require_own(client, bucket)
         elif error_code(error) != "BucketAlreadyOwnedByYou":
             raise
-    await _refuse_locked(client, bucket)
+    await refuse_locked(client, bucket)
 
 
 async def _require_own(client: Any, bucket: str) -> None:
@@ -54,7 +54,8 @@ async def _require_own(client: Any, bucket: str) -> None:
         )
 
 
-async def _refuse_locked(client: Any, bucket: str) -> None:
+async def refuse_locked(client: Any, bucket: str) -> None:
+    """Raises WRONG_STATE for a bucket under Object Lock."""
     try:
         answer = await client.get_object_lock_configuration(Bucket=bucket)
     except ClientError as error:

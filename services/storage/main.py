@@ -33,6 +33,7 @@ async def main(settings: StorageSettings) -> None:
             _surroundings(settings, runtime, owner, objects, LocalSlots(slots)), settings.limits
         )
         await storage.days.prepare()
+        await objects.look_again(runtime.clock.now().date())
         await stack.enter_async_context(storage.writer)
         runtime.add(storage_pb2_grpc.add_StorageServiceServicer_to_server, storage.servicer, _DESCRIPTOR)
         for job in _jobs(storage, settings):

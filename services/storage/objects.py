@@ -94,6 +94,18 @@ class Objects:
             await buckets.take(self._client, bucket)
             await self._is_versioned(bucket)
 
+    async def look_again(self, day: date) -> None:
+        """Raises WRONG_STATE when the day's bucket came under Object Lock since it was made.
+
+        A store that is away, or a bucket that is gone, is for the calls to say that need it.
+        """
+        try:
+            async with self._brief():
+                await buckets.refuse_locked(self._client, self.bucket(day))
+        except IdvError as error:
+            if error.reason == Reason.ERROR_REASON_WRONG_STATE:
+                raise
+
     async def put(self, day: date, body: bytes) -> str:
         """Stores ciphertext under a new random name and returns the name."""
         name = secrets.token_hex(16)

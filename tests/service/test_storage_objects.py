@@ -118,9 +118,18 @@ async def test_a_bucket_of_another_account_is_refused_though_it_lets_us_in(
 async def test_a_bucket_under_object_lock_is_refused(objects: ObjectStore, buckets: Objects) -> None:
     async with s3_client(objects) as client:
         await client.create_bucket(Bucket=buckets.bucket(DAY), ObjectLockEnabledForBucket=True)
-    with pytest.raises(IdvError, match="Object Lock") as caught:
-        await buckets.ensure(DAY)
-    assert caught.value.reason_name == "WRONG_STATE"
+    for look in (buckets.ensure, buckets.look_again):
+        with pytest.raises(IdvError, match="Object Lock") as caught:
+            await look(DAY)
+        assert caught.value.reason_name == "WRONG_STATE"
+
+
+async def test_the_look_at_the_start_leaves_an_absent_store_or_bucket_to_who_needs_it(
+    settings: ObjectSettings, buckets: Objects
+) -> None:
+    await buckets.look_again(DAY)
+    async with Objects(settings.model_copy(update={"endpoint": "http://127.0.0.1:9"})) as away:
+        await away.look_again(DAY)
 
 
 async def test_a_store_that_is_away_is_said_to_be(settings: ObjectSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from tests.documents import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 KUBECTL = Path(sys.executable).parent / "kubectl"
+EXAMPLE = "overlays/example"
+GUIDE = ROOT / "docs" / "deploy.md"
 ROLES = ("ingest", "storage", "retention", "notice")
 
 Object = Mapping[str, Any]
@@ -63,3 +66,18 @@ def container(workload: Object) -> Object:
     (only,) = spec["containers"]
     found: Object = only
     return found
+
+
+def settings_of(role: str) -> dict[str, Any]:
+    """The settings file of a role, as its pods mount it."""
+    volumes = pod(workloads(rendered(EXAMPLE))[role])["volumes"]
+    (name,) = [one["configMap"]["name"] for one in volumes if one["name"] == "settings"]
+    text = named(rendered(EXAMPLE), "ConfigMap", name)["data"][f"{role}.yaml"]
+    values: dict[str, Any] = yaml.safe_load(text)
+    return values
+
+
+def made_outside() -> dict[tuple[str, str], set[str]]:
+    """What the guide tells to make before: the keys of each, by kind and name."""
+    rows = re.findall(r"^\| (Secret|ConfigMap) \| `([\w-]+)` \| ([^|]+) \|", GUIDE.read_text(), re.MULTILINE)
+    return {(kind, name): set(re.findall(r"`([\w.]+)`", keys)) for kind, name, keys in rows}

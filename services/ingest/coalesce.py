@@ -21,6 +21,7 @@ from services.runtime import calls
 MOST_ITEMS = 64
 MOST_BYTES = 2 << 20
 _LANES = 2
+"""Calls at once; the second only while a whole batch waits: a call and its commit cost as much for few."""
 _LONGEST_SECONDS = 30.0
 # A call refused for one of these was refused because of one write: the others must not suffer for it.
 _SHARED_FATE = frozenset(
@@ -44,7 +45,7 @@ class _Pending:
 
 
 class Coalescer:
-    """Hands small records to storage; at most two calls at a time, each of at most 64 records and 2 MiB."""
+    """Hands small records to storage: calls of at most 64 records and 2 MiB, a second one only under load."""
 
     def __init__(self, stub: storage_pb2_grpc.StorageServiceAsyncStub, *, queue_bytes: int) -> None:
         self._stub = stub
@@ -92,7 +93,7 @@ class Coalescer:
         ]
         self._room -= sum(sizes)
         self._queue.extend(pending)
-        if len(self._lanes) < _LANES:
+        if not self._lanes or (len(self._lanes) < _LANES and len(self._queue) >= MOST_ITEMS):
             # An empty context: the lane serves many calls, so none of them lends it deadline or trace.
             lane = loop.create_task(self._serve(), context=contextvars.Context())
             self._lanes.add(lane)

@@ -229,3 +229,14 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
     check.clean(sent[:-2] + last * 20 + sent[-2:], check.JPEG, LIMITS)
     fault = refused(sent[:-2] + last * 200 + sent[-2:], check.JPEG)
     assert fault.reason == errors.ERROR_REASON_MEDIA_TOO_COMPLEX
+
+
+def test_fill_bytes_before_a_marker_are_kept_as_part_of_the_scan() -> None:
+    body = SPECIMENS["jpeg"].body
+    filled = check.clean(body[:-2] + b"\xff" * 7 + b"\xd9", check.JPEG, LIMITS)
+    assert opened(filled.body).tobytes() == opened(body).tobytes()
+
+
+def test_a_scan_of_nothing_but_fill_bytes_is_searched_once() -> None:
+    body = SPECIMENS["jpeg"].body  # a search that goes back would take hours here
+    assert refused(body[:-2] + b"\xff" * (4 << 20), check.JPEG).reason == errors.ERROR_REASON_MEDIA_TRUNCATED

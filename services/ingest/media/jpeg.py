@@ -33,7 +33,8 @@ _MOST_SEGMENTS = 10_000
 _MOST_SCANS = 100
 """Encoders write about ten. A scan of a few bytes makes a decoder pass over all pixels once more."""
 # Inside a scan, FF 00 is a stuffed FF and FF D0..D7 a restart; FF before any other byte starts a segment.
-_NEXT_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+# Without a repetition, so that the search is linear whatever the bytes are, and leaps from FF to FF.
+_NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 def _segment(marker: int, payload: bytes | memoryview) -> bytes:
@@ -79,8 +80,9 @@ def _segments(body: bytes) -> Iterator[tuple[int, memoryview, memoryview]]:
         found = _NEXT_MARKER.search(body, at)
         if found is None:
             raise truncated(_NAME)
-        yield marker, payload, view[at : found.start()]
-        at = found.start()
+        coded = body[at : found.start()].rstrip(b"\xff")  # FF before a marker only fills up
+        yield marker, payload, memoryview(coded)
+        at += len(coded)
 
 
 class _Filter:

@@ -35,7 +35,11 @@ class Desk:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(EXAMPLES / example), *arguments),
             cwd=self.folder,
-            env={**os.environ, "IDV_CONNECT": str(self.folder / "ready.json"), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                **os.environ,
+                "IDV_CONNECT": str(self.folder / "ready.json"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

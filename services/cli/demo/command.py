@@ -24,6 +24,7 @@ from services.cli.demo import (
     crashing,
     deleting,
     expiring,
+    limiting,
     reading,
     refusing,
     relaying,
@@ -45,6 +46,7 @@ CHAPTERS = (
     reading.CHAPTER,
     crashing.CHAPTER,
     relaying.CHAPTER,
+    limiting.CHAPTER,
     deleting.CHAPTER,
     expiring.CHAPTER,
 )

@@ -19,6 +19,7 @@ PROMISES = {
     "P3": "30 days, never longer",
     "P4": "Deletion on request",
     "P5": "End users are never served directly",
+    "P6": "Rights through the Customer",
     "P7": "Notice versions",
     "P9": "Proof",
     "P10": "Nothing lost, nothing leaked",

@@ -9,33 +9,35 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 import uuid_utils
 from idv.errors import IdvError, Reason
-from idv.receipts import commitment, without_opening
+from idv.receipts import without_opening
 from idv.retention.v1 import deletions_pb2 as pb
-from idv.types.v1 import receipt_pb2
 
 from services.retention import store
-from services.retention.entries import Entry, entry
+from services.retention.deletion_answers import (
+    RETRY,
+    deletion_entry,
+    failed_for_good,
+    found,
+    unfinished,
+)
 from services.retention.erasing import Erasing, Outcome, Progress, total
 from services.retention.log import TransparencyLog
 from services.retention.sealing import TargetSeal
 from services.retention.storage_gateway import Erasure, StorageGateway
 from services.retention.store import Deletion
-from services.retention.targets import Target, parts
+from services.retention.targets import Target
 from services.runtime.clock import Clock
 from services.runtime.database import Database
-from services.runtime.resources import deletion_name
 
 ENDED: Final = frozenset({pb.DELETION_STATE_DONE, pb.DELETION_STATE_PARTIAL, pb.DELETION_STATE_FAILED})
 """States that a deletion does not leave."""
-
-_RETRY: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Deletions:
         if deletion.state not in ENDED:
             deletion = await self.carry_out(customer, deletion.deletion)
         if deletion.failure is not None:
-            raise _failed(deletion)
+            raise failed_for_good(deletion)
         return deletion
 
     async def carry_out(self, customer: str, name: UUID) -> Deletion:
@@ -89,8 +91,8 @@ class Deletions:
         try:
             outcomes = await self._erasing.run(deletion, target, partial(self._note, deletion))
         except IdvError as error:
-            await self._put_off(name, _RETRY)
-            raise _unfinished(deletion) from error
+            await self._put_off(name, RETRY)
+            raise unfinished(deletion) from error
         if outcomes is None:
             await self._put_off(name, timedelta(0))
             return await self.get(customer, name)
@@ -109,18 +111,18 @@ class Deletions:
     async def get(self, customer: str, name: UUID) -> Deletion:
         """A deletion as it stands. Raises NOT_FOUND."""
         async with self._database.transaction([customer]) as connection:
-            return self._whole(_found(await store.deletion(connection, customer, name)))
+            return self._whole(found(await store.deletion(connection, customer, name)))
 
     async def list(self, customer: str, limit: int, before: UUID | None) -> list[Deletion]:
         """The Customer's deletions, the newest first, from the one after `before` on."""
         async with self._database.transaction([customer]) as connection:
-            found = await store.list_deletions(connection, customer, limit, before)
-        return [self._whole(deletion) for deletion in found]
+            listed = await store.list_deletions(connection, customer, limit, before)
+        return [self._whole(deletion) for deletion in listed]
 
     async def forget_opening(self, customer: str, name: UUID) -> None:
         """Drops entry and salt of an ended deletion's receipt, and the digest of its request."""
         async with self._database.transaction([customer]) as connection:
-            ended = _found(await store.deletion(connection, customer, name, lock=True))
+            ended = found(await store.deletion(connection, customer, name, lock=True))
             await store.change_deletion(connection, ended, sealed_receipt=None, request_digest=None)
             await store.remove_work(connection, name)
 
@@ -143,7 +145,7 @@ class Deletions:
             if await store.add_deletion(connection, new):
                 await store.add_work(connection, customer, name, now + self._terms.step)
                 return new
-            first = _found(await store.deletion_by_request(connection, customer, request_id))
+            first = found(await store.deletion_by_request(connection, customer, request_id))
         if first.request_digest is not None and not hmac.compare_digest(first.request_digest, digest):
             raise IdvError(
                 Reason.ERROR_REASON_REQUEST_ID_REUSED,
@@ -155,7 +157,7 @@ class Deletions:
 
     async def _begin(self, customer: str, name: UUID) -> Deletion:
         async with self._database.transaction([customer]) as connection:
-            deletion = _found(await store.deletion(connection, customer, name, lock=True))
+            deletion = found(await store.deletion(connection, customer, name, lock=True))
             if deletion.state not in ENDED:
                 await store.change_deletion(connection, deletion, state=pb.DELETION_STATE_RUNNING)
                 await store.postpone_work(connection, name, self._clock.now() + self._terms.step)
@@ -164,7 +166,7 @@ class Deletions:
     async def _note(self, begun: Deletion, progress: Progress) -> None:
         """Keeps how far the deletion is, and that this process is alive; nothing once it has ended."""
         async with self._database.transaction([begun.tenant]) as connection:
-            deletion = _found(await store.deletion(connection, begun.tenant, begun.deletion, lock=True))
+            deletion = found(await store.deletion(connection, begun.tenant, begun.deletion, lock=True))
             if deletion.state not in ENDED and progress.done >= (deletion.progress_done or 0):
                 until = self._clock.now() + self._terms.step
                 await store.postpone_work(connection, begun.deletion, until)
@@ -189,13 +191,13 @@ class Deletions:
         """Leaf, receipt and final state in one transaction, or what another process made of them before."""
         customer, name = begun.tenant, begun.deletion
         async with self._database.transaction([customer]) as connection:
-            deletion = _found(await store.deletion(connection, customer, name, lock=True))
+            deletion = found(await store.deletion(connection, customer, name, lock=True))
             if deletion.state in ENDED:
                 return self._whole(deletion)
             now = self._clock.now()
             await store.postpone_work(connection, name, now + self._terms.opening)
             failed = sum(one.state == pb.DELETION_STATE_FAILED for one in outcomes)
-            logged = _entry(deletion, target, erasure, now, failed)
+            logged = deletion_entry(deletion, target, erasure, now, failed)
             leaf_index, receipt = await self._log.append_with_receipt(connection, logged)
             await store.change_deletion(
                 connection,
@@ -210,7 +212,7 @@ class Deletions:
                 receipt=without_opening(receipt),
                 sealed_receipt=self._seal.seal_receipt(customer, name, receipt),
             )
-            return self._whole(_found(await store.deletion(connection, customer, name)))
+            return self._whole(found(await store.deletion(connection, customer, name)))
 
     def _whole(self, stored: Deletion) -> Deletion:
         """The deletion with its receipt's opening, while that is kept."""
@@ -222,7 +224,7 @@ class Deletions:
     async def _fail(self, begun: Deletion, reason: str) -> Deletion:
         customer, name = begun.tenant, begun.deletion
         async with self._database.transaction([customer]) as connection:
-            deletion = _found(await store.deletion(connection, customer, name, lock=True))
+            deletion = found(await store.deletion(connection, customer, name, lock=True))
             if deletion.state not in ENDED:
                 now = self._clock.now()
                 await store.postpone_work(connection, name, now + self._terms.opening)
@@ -234,55 +236,4 @@ class Deletions:
                     complete_time=now,
                     failure=reason,
                 )
-            return _found(await store.deletion(connection, customer, name))
-
-
-def _entry(deletion: Deletion, target: Target, erasure: Erasure, now: datetime, failed: int) -> Entry:
-    """What a deletion's leaf stands for. It names no person: see `idv.receipts.commitment`.
-
-    Of several targets it says how many there were, and how many of them failed.
-    """
-    several = "targets" in target
-    facts = {
-        "deletion": deletion_name(deletion.tenant, str(deletion.deletion)),
-        "scope": deletion.scope,
-        "request": commitment(str(deletion.request_id), target),
-        "receive_time": deletion.receive_time,
-        "erase_time": erasure.erase_time,
-        "complete_time": now,
-        "final_time": erasure.final_time,
-        "record_count": erasure.record_count,
-        "session_count": erasure.session_count,
-        "object_count": erasure.object_count,
-        "claim": erasure.claim,
-        "target_count": len(parts(target)) if several else None,
-        "failed_count": failed if several else None,
-    }
-    return entry(receipt_pb2.ENTRY_KIND_DELETION, f"deletion/{deletion.deletion}", facts, public=False)
-
-
-def _found(deletion: Deletion | None) -> Deletion:
-    if deletion is None:
-        raise IdvError(Reason.ERROR_REASON_NOT_FOUND, "there is no such deletion", field="name")
-    return deletion
-
-
-def _failed(deletion: Deletion) -> IdvError:
-    return IdvError(
-        Reason.Value(deletion.failure or ""),
-        "the deletion failed for good: storage knows nothing of that name to delete",
-        field="target",
-        remedy="correct the target and use a new request id",
-        metadata={"deletion": deletion_name(deletion.tenant, str(deletion.deletion))},
-    )
-
-
-def _unfinished(deletion: Deletion) -> IdvError:
-    return IdvError(
-        Reason.ERROR_REASON_UNAVAILABLE,
-        "the deletion is recorded and will be carried out, but it is not done yet",
-        remedy="repeat the call with the same request id to get the receipt",
-        metadata={"deletion": deletion_name(deletion.tenant, str(deletion.deletion))},
-        retry_after=_RETRY.total_seconds(),
-        tried=True,
-    )
+            return found(await store.deletion(connection, customer, name))

@@ -65,27 +65,30 @@ class Inspector:
         run, threads = asyncio.get_running_loop().run_in_executor, self._threads
         try:
             async with self._memory.held(check.stripping_bytes(declared, self.limits)):
-                stripped = await run(threads, _prove_and_strip, received, declared, sha256, self.limits)
+                stripped, same = await run(threads, _prove_and_strip, received, declared, sha256, self.limits)
             async with self._memory.held(check.decoding_bytes(stripped)):
-                return await run(threads, _decode_and_digest, stripped, declared)
+                return await run(threads, _decode_and_digest, stripped, declared, sha256 if same else None)
         except MediaError as fault:
             field = _FIELDS.get(fault.reason, "chunk")
             raise IdvError(fault.reason, fault.message, field=field, remedy=fault.remedy) from None
 
 
-def _prove_and_strip(received: bytearray, declared: str, sha256: bytes, limits: MediaLimits) -> Stripped:
-    body = bytes(received)
-    if not hmac.compare_digest(hashlib.sha256(body).digest(), sha256):
+def _prove_and_strip(
+    received: bytearray, declared: str, sha256: bytes, limits: MediaLimits
+) -> tuple[Stripped, bool]:
+    """What will be stored, and whether those are the very bytes received."""
+    if not hmac.compare_digest(hashlib.sha256(received).digest(), sha256):
         raise IdvError(
             Reason.ERROR_REASON_CHECKSUM_MISMATCH,
             "the bytes that arrived are not those of the declared SHA-256",
             field="header.sha256",
             remedy="send the file again, with the SHA-256 of the bytes sent",
         )
-    return check.strip(body, declared, limits)
+    stripped = check.strip(bytes(received), declared, limits)
+    return stripped, stripped.body == received
 
 
-def _decode_and_digest(stripped: Stripped, declared: str) -> Inspected:
+def _decode_and_digest(stripped: Stripped, declared: str, known: bytes | None) -> Inspected:
     check.decode(stripped, declared)
-    digest = hashlib.sha256(stripped.body).digest()
+    digest = known or hashlib.sha256(stripped.body).digest()
     return Inspected(stripped.body, digest, tuple(sorted(stripped.removed)))

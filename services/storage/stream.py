@@ -88,15 +88,17 @@ class _Slicer:
         self._size = size
 
     def cut(self, data: bytes) -> Iterator[memoryview]:
-        # The common case of a large message needs no copy but the remainder's.
-        held = self._held + data if self._held else data
-        view = memoryview(held)
-        start = 0
-        while len(held) - start > self._want:
-            yield view[start : start + self._want]
-            start += self._want
-            self._want = self._size
-        self._held = bytearray(view[start:])
+        """Full segments that something follows; copies no more than what is left over."""
+        view = memoryview(data)
+        missing = self._want - len(self._held)
+        if self._held and len(view) > missing:
+            self._held += view[:missing]
+            yield memoryview(self._held)
+            view, self._held, self._want = view[missing:], bytearray(), self._size
+        while not self._held and len(view) > self._want:
+            yield view[: self._want]
+            view, self._want = view[self._want :], self._size
+        self._held += view
 
     def rest(self) -> memoryview:
         return memoryview(self._held)
@@ -119,8 +121,12 @@ class Encryptor:
 
     def update(self, plaintext: bytes) -> bytes:
         """Takes the next piece of plaintext."""
+        return b"".join(self.segments(plaintext))
+
+    def segments(self, plaintext: bytes) -> list[bytes]:
+        """As `update`, for who joins the whole in the end: large pieces are dear to copy."""
         sealed = [self._segments.encrypt(segment, last=False) for segment in self._slicer.cut(plaintext)]
-        return self._take_header() + b"".join(sealed)
+        return [self._take_header(), *sealed]
 
     def finalize(self) -> bytes:
         """Ends the body."""

@@ -62,7 +62,7 @@ class Uploads:
                     field="chunk",
                 )
             digest.update(chunk)
-            sealed.append(encryptor.update(chunk))
+            sealed += encryptor.segments(chunk)
         if size == 0:
             raise IdvError(Reason.ERROR_REASON_EMPTY_BODY, "the body is empty", field="chunk")
         sealed.append(encryptor.finalize())

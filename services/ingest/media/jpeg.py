@@ -34,6 +34,7 @@ _MOST_SCANS = 100
 """Encoders write about ten. A scan of a few bytes makes a decoder pass over all pixels once more."""
 # Inside a scan, FF 00 is a stuffed FF and FF D0..D7 a restart; FF before any other byte starts a segment.
 # Without a repetition, so that the search is linear whatever the bytes are, and leaps from FF to FF.
+_FILL_STEP = 4096
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
@@ -80,9 +81,20 @@ def _segments(body: bytes) -> Iterator[tuple[int, memoryview, memoryview]]:
         found = _NEXT_MARKER.search(body, at)
         if found is None:
             raise truncated(_NAME)
-        coded = body[at : found.start()].rstrip(b"\xff")  # FF before a marker only fills up
-        yield marker, payload, memoryview(coded)
+        coded = view[at : _without_fill(body, at, found.start())]
+        yield marker, payload, coded
         at += len(coded)
+
+
+def _without_fill(body: bytes, start: int, end: int) -> int:
+    """Where the data in `start` to `end` ends without the FF bytes that only fill up before a marker."""
+    while end > start:
+        tail = body[max(start, end - _FILL_STEP) : end]
+        kept = len(tail.rstrip(b"\xff"))
+        end -= len(tail) - kept
+        if kept:
+            break
+    return end
 
 
 class _Filter:

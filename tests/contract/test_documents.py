@@ -65,7 +65,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=_named)
 def test_every_table_has_a_head_and_rows_of_its_width(page: Path) -> None:
     for table in documents.tables(page):
-        assert re.fullmatch(r"[|-]+", table[1]), table[0]
+        assert re.fullmatch(r"[|:-]+", table[1]), table[0]
         widths = {documents.width(row) for row in table}
         assert len(widths) == 1, table[0]
 

@@ -241,3 +241,7 @@ def test_a_scan_that_ends_in_nothing_but_fill_bytes_is_searched_once() -> None:
     body = check.clean(SPECIMENS["jpeg"].body, check.JPEG, LIMITS).body
     endless = body[:-2] + b"\xff" * (4 << 20)  # a search that goes back would take hours
     assert refused(endless, check.JPEG).reason == errors.ERROR_REASON_MEDIA_TRUNCATED
+
+
+def test_a_specimen_is_the_same_whenever_it_is_made() -> None:
+    assert specimens.colour_profile()[24:36] == struct.pack(">6H", 2000, 1, 1, 0, 0, 0)

@@ -20,6 +20,7 @@ from services.storage.derivation import KEY_SIZE, DayKey, SealingKeys, derive
 from services.storage.epochs import Epoch
 from services.storage.store import keys as key_store
 from services.storage.store import locks
+from services.storage.store.driver import driver
 
 
 class Keyring:
@@ -82,7 +83,7 @@ class Keyring:
 
     async def _sealed(self, days: set[date]) -> dict[Epoch, tuple[int, bytes]]:
         async with self._database.transaction() as connection:
-            return await key_store.find_sealed(connection, days)
+            return await key_store.find_sealed(await driver(connection), days)
 
     async def _prove_dead(self, epoch: Epoch, version: int, sealed: bytes) -> None:
         name = key_name(epoch)

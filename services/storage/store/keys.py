@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Date, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.storage.epochs import Epoch
 from services.storage.store import locks
 from services.storage.tables import days, destructions, root_keys
+
+_SEALED = "SELECT day, slot, version, sealed FROM root_keys WHERE day = ANY ($1) AND sealed IS NOT NULL"
 
 
 class Root(NamedTuple):
@@ -49,11 +51,13 @@ async def find_root(connection: AsyncConnection, epoch: Epoch) -> Root | None:
     return Root(*row) if row else None
 
 
-async def find_sealed(connection: AsyncConnection, among: Collection[date]) -> dict[Epoch, tuple[int, bytes]]:
-    """Version and sealed bytes of every root key of these days that still has them."""
-    query = select(root_keys.c.day, root_keys.c.slot, root_keys.c.version, root_keys.c.sealed)
-    rows = await connection.execute(query.where(root_keys.c.day.in_(among), root_keys.c.sealed.is_not(None)))
-    return {Epoch(row.day, row.slot): (row.version, row.sealed) for row in rows}
+async def find_sealed(driver: Any, among: Collection[date]) -> dict[Epoch, tuple[int, bytes]]:
+    """Version and sealed bytes of every root key of these days that still has them.
+
+    On the driver's own connection: a destruction waits for this one statement, which needs no transaction.
+    """
+    rows = await driver.fetch(_SEALED, list(among))
+    return {Epoch(day, slot): (version, sealed) for day, slot, version, sealed in rows}
 
 
 async def newest_version(connection: AsyncConnection) -> int:

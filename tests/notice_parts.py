@@ -15,12 +15,12 @@ import structlog
 from services.local.databases import ServiceDatabase
 from services.notice.catalogue import catalogue
 from services.notice.folder import Sources, read_folder
-from services.notice.page_server import PageServer
 from services.notice.pages import Pages
 from services.notice.stream import TermsFeed
 from services.notice.versions import Call, Versions
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
+from services.runtime.web_server import WebServer
 
 START = datetime(2026, 11, 24, 10, tzinfo=UTC)
 ITEMS = catalogue()
@@ -110,5 +110,7 @@ async def replica(database: ServiceDatabase, clock: SetClock | None = None) -> A
 async def pages(part: Replica) -> AsyncIterator[str]:
     """The replica's public pages: their address as a URL without a slash at its end."""
     served = Pages(part.feed, part.clock, ITEMS)
-    async with PageServer(served.application(), "127.0.0.1:0", structlog.get_logger()) as server:
+    async with WebServer(
+        served.application(), "127.0.0.1:0", structlog.get_logger(), served="served"
+    ) as server:
         yield f"http://{server.address}"

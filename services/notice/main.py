@@ -14,12 +14,12 @@ from services.notice.mail.composing import Composer
 from services.notice.mail.courier import Courier
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.smtp import SmtpSession
-from services.notice.page_server import PageServer
 from services.notice.pages import Pages
 from services.notice.settings import MailSettings, NoticeSettings
 from services.notice.stream import TermsFeed
 from services.notice.versions import Versions
 from services.runtime.bootstrap import Runtime
+from services.runtime.web_server import WebServer
 
 _NOTICES = notice_pb2.DESCRIPTOR.services_by_name["NoticeService"]
 _CUSTOMERS = customers_pb2.DESCRIPTOR.services_by_name["CustomerService"]
@@ -47,7 +47,8 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
     customers = CustomerApi(accounts, Outbox(runtime.database, accounts, composer, runtime.clock))
     runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, customers, _CUSTOMERS)
     listen_page = settings.listen_page
-    async with PageServer(pages.application(), listen_page, runtime.log), asyncio.TaskGroup() as tasks:
+    web = WebServer(pages.application(), listen_page, runtime.log, served="public page served")
+    async with web, asyncio.TaskGroup() as tasks:
         following = tasks.create_task(feed.run())
         courier = _courier(runtime, settings.mail) if settings.mail else None
         sending = tasks.create_task(courier.run()) if courier else None

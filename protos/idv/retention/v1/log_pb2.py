@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from idv.types.v1 import access_pb2 as idv_dot_types_dot_v1_dot_access__pb2
 from idv.types.v1 import receipt_pb2 as idv_dot_types_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/retention/v1/log.proto\x12\x10idv.retention.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x19idv/types/v1/access.proto\x1a\x1aidv/types/v1/receipt.proto\"\x16\n\x14GetCheckpointRequest\"[\n\x15GetCheckpointResponse\x12,\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x18.idv.types.v1.Checkpoint\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\"T\n\x15ListLogEntriesRequest\x12\x1c\n\x0bstart_index\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\"T\n\x16ListLogEntriesResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.idv.types.v1.LogEntry\x12\x11\n\ttree_size\x18\x02 \x01(\x03\"S\n\x18GetInclusionProofRequest\x12\x1b\n\nleaf_index\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\ttree_size\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"Q\n\x19GetInclusionProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\"W\n\x1aGetConsistencyProofRequest\x12\x1b\n\nfirst_size\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\x0bsecond_size\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"B\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x13\n\x0bsecond_size\x18\x02 \x01(\x03\x32\xe1\x03\n\x16TransparencyLogService\x12h\n\rGetCheckpoint\x12&.idv.retention.v1.GetCheckpointRequest\x1a\'.idv.retention.v1.GetCheckpointResponse\"\x06\x8a\xb5\x18\x02(\x01\x12k\n\x0eListLogEntries\x12\'.idv.retention.v1.ListLogEntriesRequest\x1a(.idv.retention.v1.ListLogEntriesResponse\"\x06\x8a\xb5\x18\x02(\x01\x12t\n\x11GetInclusionProof\x12*.idv.retention.v1.GetInclusionProofRequest\x1a+.idv.retention.v1.GetInclusionProofResponse\"\x06\x8a\xb5\x18\x02(\x01\x12z\n\x13GetConsistencyProof\x12,.idv.retention.v1.GetConsistencyProofRequest\x1a-.idv.retention.v1.GetConsistencyProofResponse\"\x06\x8a\xb5\x18\x02(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/retention/v1/log.proto\x12\x10idv.retention.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x1aidv/types/v1/receipt.proto\")\n\x14GetCheckpointRequest\x12\x11\n\twitnessed\x18\x01 \x01(\x08\"\x99\x01\n\x15GetCheckpointResponse\x12,\n\ncheckpoint\x18\x01 \x01(\x0b\x32\x18.idv.types.v1.Checkpoint\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t\x12&\n\x04keys\x18\x03 \x03(\x0b\x32\x18.idv.retention.v1.LogKey\x12\x14\n\x0cwitness_keys\x18\x04 \x03(\t\"H\n\x06LogKey\x12\x14\n\x0cverifier_key\x18\x01 \x01(\t\x12(\n\x03use\x18\x02 \x01(\x0e\x32\x1b.idv.retention.v1.LogKeyUse\"T\n\x15ListLogEntriesRequest\x12\x1c\n\x0bstart_index\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\"T\n\x16ListLogEntriesResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.idv.types.v1.LogEntry\x12\x11\n\ttree_size\x18\x02 \x01(\x03\"S\n\x18GetInclusionProofRequest\x12\x1b\n\nleaf_index\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\ttree_size\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"Q\n\x19GetInclusionProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\"W\n\x1aGetConsistencyProofRequest\x12\x1b\n\nfirst_size\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x1c\n\x0bsecond_size\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"B\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x13\n\x0bsecond_size\x18\x02 \x01(\x03\"i\n\tStatement\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\x12\x12\n\nleaf_index\x18\x03 \x01(\x03\x12-\n\tmake_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x13GetStatementRequest\x12\x33\n\x03\x64\x61y\x18\x01 \x01(\tB&\xbaH#r!2\x1f^([0-9]{4}-[0-9]{2}-[0-9]{2})?$\"F\n\x14GetStatementResponse\x12.\n\tstatement\x18\x01 \x01(\x0b\x32\x1b.idv.retention.v1.Statement\"S\n\x15ListStatementsRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"b\n\x16ListStatementsResponse\x12/\n\nstatements\x18\x01 \x03(\x0b\x32\x1b.idv.retention.v1.Statement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*r\n\tLogKeyUse\x12\x1b\n\x17LOG_KEY_USE_UNSPECIFIED\x10\x00\x12\x15\n\x11LOG_KEY_USE_SIGNS\x10\x01\x12\x19\n\x15LOG_KEY_USE_SIGNS_TOO\x10\x02\x12\x16\n\x12LOG_KEY_USE_FORMER\x10\x03\x32\xb5\x05\n\x16TransparencyLogService\x12h\n\rGetCheckpoint\x12&.idv.retention.v1.GetCheckpointRequest\x1a\'.idv.retention.v1.GetCheckpointResponse\"\x06\x8a\xb5\x18\x02(\x01\x12k\n\x0eListLogEntries\x12\'.idv.retention.v1.ListLogEntriesRequest\x1a(.idv.retention.v1.ListLogEntriesResponse\"\x06\x8a\xb5\x18\x02(\x01\x12t\n\x11GetInclusionProof\x12*.idv.retention.v1.GetInclusionProofRequest\x1a+.idv.retention.v1.GetInclusionProofResponse\"\x06\x8a\xb5\x18\x02(\x01\x12z\n\x13GetConsistencyProof\x12,.idv.retention.v1.GetConsistencyProofRequest\x1a-.idv.retention.v1.GetConsistencyProofResponse\"\x06\x8a\xb5\x18\x02(\x01\x12\x65\n\x0cGetStatement\x12%.idv.retention.v1.GetStatementRequest\x1a&.idv.retention.v1.GetStatementResponse\"\x06\x8a\xb5\x18\x02(\x01\x12k\n\x0eListStatements\x12\'.idv.retention.v1.ListStatementsRequest\x1a(.idv.retention.v1.ListStatementsResponse\"\x06\x8a\xb5\x18\x02(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +47,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['first_size']._serialized_options = b'\272H\004\"\002 \000'
   _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['second_size']._loaded_options = None
   _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['second_size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['day']._loaded_options = None
+  _globals['_GETSTATEMENTREQUEST'].fields_by_name['day']._serialized_options = b'\272H#r!2\037^([0-9]{4}-[0-9]{2}-[0-9]{2})?$'
+  _globals['_LISTSTATEMENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSTATEMENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTSTATEMENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSTATEMENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\004r\002\030@'
   _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['GetCheckpoint']._loaded_options = None
   _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['GetCheckpoint']._serialized_options = b'\212\265\030\002(\001'
   _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['ListLogEntries']._loaded_options = None
@@ -54,22 +61,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['GetInclusionProof']._serialized_options = b'\212\265\030\002(\001'
   _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['GetConsistencyProof']._loaded_options = None
   _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['GetConsistencyProof']._serialized_options = b'\212\265\030\002(\001'
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=132
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=154
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=156
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=247
-  _globals['_LISTLOGENTRIESREQUEST']._serialized_start=249
-  _globals['_LISTLOGENTRIESREQUEST']._serialized_end=333
-  _globals['_LISTLOGENTRIESRESPONSE']._serialized_start=335
-  _globals['_LISTLOGENTRIESRESPONSE']._serialized_end=419
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=421
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=504
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=506
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=587
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=589
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=676
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=678
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=744
-  _globals['_TRANSPARENCYLOGSERVICE']._serialized_start=747
-  _globals['_TRANSPARENCYLOGSERVICE']._serialized_end=1228
+  _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['GetStatement']._loaded_options = None
+  _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['GetStatement']._serialized_options = b'\212\265\030\002(\001'
+  _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['ListStatements']._loaded_options = None
+  _globals['_TRANSPARENCYLOGSERVICE'].methods_by_name['ListStatements']._serialized_options = b'\212\265\030\002(\001'
+  _globals['_LOGKEYUSE']._serialized_start=1375
+  _globals['_LOGKEYUSE']._serialized_end=1489
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=165
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=206
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=209
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=362
+  _globals['_LOGKEY']._serialized_start=364
+  _globals['_LOGKEY']._serialized_end=436
+  _globals['_LISTLOGENTRIESREQUEST']._serialized_start=438
+  _globals['_LISTLOGENTRIESREQUEST']._serialized_end=522
+  _globals['_LISTLOGENTRIESRESPONSE']._serialized_start=524
+  _globals['_LISTLOGENTRIESRESPONSE']._serialized_end=608
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=610
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=693
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=695
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=776
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=778
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=865
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=867
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=933
+  _globals['_STATEMENT']._serialized_start=935
+  _globals['_STATEMENT']._serialized_end=1040
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=1042
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=1116
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1118
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1188
+  _globals['_LISTSTATEMENTSREQUEST']._serialized_start=1190
+  _globals['_LISTSTATEMENTSREQUEST']._serialized_end=1273
+  _globals['_LISTSTATEMENTSRESPONSE']._serialized_start=1275
+  _globals['_LISTSTATEMENTSRESPONSE']._serialized_end=1373
+  _globals['_TRANSPARENCYLOGSERVICE']._serialized_start=1492
+  _globals['_TRANSPARENCYLOGSERVICE']._serialized_end=2185
 # @@protoc_insertion_point(module_scope)

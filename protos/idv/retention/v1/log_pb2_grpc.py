@@ -55,6 +55,16 @@ class TransparencyLogServiceStub:
                 request_serializer=idv_dot_retention_dot_v1_dot_log__pb2.GetConsistencyProofRequest.SerializeToString,
                 response_deserializer=idv_dot_retention_dot_v1_dot_log__pb2.GetConsistencyProofResponse.FromString,
                 _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/idv.retention.v1.TransparencyLogService/GetStatement',
+                request_serializer=idv_dot_retention_dot_v1_dot_log__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=idv_dot_retention_dot_v1_dot_log__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
+        self.ListStatements = channel.unary_unary(
+                '/idv.retention.v1.TransparencyLogService/ListStatements',
+                request_serializer=idv_dot_retention_dot_v1_dot_log__pb2.ListStatementsRequest.SerializeToString,
+                response_deserializer=idv_dot_retention_dot_v1_dot_log__pb2.ListStatementsResponse.FromString,
+                _registered_method=True)
 
 
 class TransparencyLogServiceServicer:
@@ -89,6 +99,20 @@ class TransparencyLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStatement(self, request, context):
+        """Returns a daily statement, signed as a leaf of the log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStatements(self, request, context):
+        """Lists daily statements, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TransparencyLogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +135,16 @@ def add_TransparencyLogServiceServicer_to_server(servicer, server):
                     servicer.GetConsistencyProof,
                     request_deserializer=idv_dot_retention_dot_v1_dot_log__pb2.GetConsistencyProofRequest.FromString,
                     response_serializer=idv_dot_retention_dot_v1_dot_log__pb2.GetConsistencyProofResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=idv_dot_retention_dot_v1_dot_log__pb2.GetStatementRequest.FromString,
+                    response_serializer=idv_dot_retention_dot_v1_dot_log__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'ListStatements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStatements,
+                    request_deserializer=idv_dot_retention_dot_v1_dot_log__pb2.ListStatementsRequest.FromString,
+                    response_serializer=idv_dot_retention_dot_v1_dot_log__pb2.ListStatementsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +256,60 @@ class TransparencyLogService:
             '/idv.retention.v1.TransparencyLogService/GetConsistencyProof',
             idv_dot_retention_dot_v1_dot_log__pb2.GetConsistencyProofRequest.SerializeToString,
             idv_dot_retention_dot_v1_dot_log__pb2.GetConsistencyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.retention.v1.TransparencyLogService/GetStatement',
+            idv_dot_retention_dot_v1_dot_log__pb2.GetStatementRequest.SerializeToString,
+            idv_dot_retention_dot_v1_dot_log__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStatements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.retention.v1.TransparencyLogService/ListStatements',
+            idv_dot_retention_dot_v1_dot_log__pb2.ListStatementsRequest.SerializeToString,
+            idv_dot_retention_dot_v1_dot_log__pb2.ListStatementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class TransparencyLogServiceStub:
     """Proves that a leaf is in a tree."""
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_log_pb2.GetConsistencyProofRequest, _log_pb2.GetConsistencyProofResponse]
     """Proves that one tree is the beginning of another."""
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_log_pb2.GetStatementRequest, _log_pb2.GetStatementResponse]
+    """Returns a daily statement, signed as a leaf of the log."""
+    ListStatements: _grpc.UnaryUnaryMultiCallable[_log_pb2.ListStatementsRequest, _log_pb2.ListStatementsResponse]
+    """Lists daily statements, the newest first."""
 
 @_typing.type_check_only
 class TransparencyLogServiceAsyncStub(TransparencyLogServiceStub):
@@ -55,6 +59,10 @@ class TransparencyLogServiceAsyncStub(TransparencyLogServiceStub):
     """Proves that a leaf is in a tree."""
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_log_pb2.GetConsistencyProofRequest, _log_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
     """Proves that one tree is the beginning of another."""
+    GetStatement: _aio.UnaryUnaryMultiCallable[_log_pb2.GetStatementRequest, _log_pb2.GetStatementResponse]  # type: ignore[assignment]
+    """Returns a daily statement, signed as a leaf of the log."""
+    ListStatements: _aio.UnaryUnaryMultiCallable[_log_pb2.ListStatementsRequest, _log_pb2.ListStatementsResponse]  # type: ignore[assignment]
+    """Lists daily statements, the newest first."""
 
 class TransparencyLogServiceServicer(metaclass=_abc_1.ABCMeta):
     """The transparency log: append-only, RFC 9162 hashing, signed checkpoints. It holds salted hashes, so anyone may read it."""
@@ -90,5 +98,21 @@ class TransparencyLogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_log_pb2.GetConsistencyProofResponse, _abc.Awaitable[_log_pb2.GetConsistencyProofResponse]]:
         """Proves that one tree is the beginning of another."""
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _log_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_log_pb2.GetStatementResponse, _abc.Awaitable[_log_pb2.GetStatementResponse]]:
+        """Returns a daily statement, signed as a leaf of the log."""
+
+    @_abc_1.abstractmethod
+    def ListStatements(
+        self,
+        request: _log_pb2.ListStatementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_log_pb2.ListStatementsResponse, _abc.Awaitable[_log_pb2.ListStatementsResponse]]:
+        """Lists daily statements, the newest first."""
 
 def add_TransparencyLogServiceServicer_to_server(servicer: TransparencyLogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -945,6 +945,116 @@ class ListDestructionsResponse(_message.Message):
 Global___ListDestructionsResponse: _TypeAlias = ListDestructionsResponse  # noqa: Y015
 
 @_typing.final
+class InspectTermsRequest(_message.Message):
+    """Asks for the figures of what is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """From here on destructions are counted as new; unset: all are."""
+
+    def __init__(
+        self,
+        *,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InspectTermsRequest: _TypeAlias = InspectTermsRequest  # noqa: Y015
+
+@_typing.final
+class InspectTermsResponse(_message.Message):
+    """Figures of one instant. They name no Customer and no record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSPECT_TIME_FIELD_NUMBER: _builtins.int
+    DAY_COUNT_FIELD_NUMBER: _builtins.int
+    READABLE_COUNT_FIELD_NUMBER: _builtins.int
+    OLDEST_READABLE_TIME_FIELD_NUMBER: _builtins.int
+    PAST_TERM_COUNT_FIELD_NUMBER: _builtins.int
+    PAST_TERM_TRIED_FIELD_NUMBER: _builtins.int
+    PAST_TERM_READABLE_FIELD_NUMBER: _builtins.int
+    KEY_COUNT_FIELD_NUMBER: _builtins.int
+    DUE_KEY_TRIED_FIELD_NUMBER: _builtins.int
+    DUE_KEY_OPENED_FIELD_NUMBER: _builtins.int
+    DESTROYED_KEY_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_DESTROYED_KEY_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_LATE_KEY_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_REMOVED_DAY_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_LATE_DAY_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_WORST_LATENESS_SECONDS_FIELD_NUMBER: _builtins.int
+    day_count: _builtins.int
+    """Days whose rows and objects still rest."""
+    readable_count: _builtins.int
+    """Records that can be read."""
+    past_term_count: _builtins.int
+    """Records past their term whose rows still rest, until their day goes."""
+    past_term_tried: _builtins.int
+    """Of those, how many were tried by the path that every reading takes."""
+    past_term_readable: _builtins.int
+    """Of the tried ones, how many could be read: none, or the promise is broken."""
+    key_count: _builtins.int
+    """Root keys that exist."""
+    due_key_tried: _builtins.int
+    """Sealed root keys that are past their term, whose opening was tried."""
+    due_key_opened: _builtins.int
+    """Of the tried ones, how many still opened: they are due to be destroyed, and are not yet."""
+    destroyed_key_count: _builtins.int
+    """Root keys destroyed at the end of their term, in all."""
+    new_destroyed_key_count: _builtins.int
+    """The same, since `since_time`."""
+    new_late_key_count: _builtins.int
+    """Of these new ones, those destroyed later than is promised."""
+    new_removed_day_count: _builtins.int
+    """Days removed since `since_time`."""
+    new_late_day_count: _builtins.int
+    """Of these, those removed later than is promised."""
+    new_worst_lateness_seconds: _builtins.int
+    """The greatest delay among the new ones, in seconds."""
+    @_builtins.property
+    def inspect_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant, by storage's clock."""
+
+    @_builtins.property
+    def oldest_readable_time(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest of these was received; unset where there is none."""
+
+    def __init__(
+        self,
+        *,
+        inspect_time: _timestamp_pb2.Timestamp | None = ...,
+        day_count: _builtins.int = ...,
+        readable_count: _builtins.int = ...,
+        oldest_readable_time: _timestamp_pb2.Timestamp | None = ...,
+        past_term_count: _builtins.int = ...,
+        past_term_tried: _builtins.int = ...,
+        past_term_readable: _builtins.int = ...,
+        key_count: _builtins.int = ...,
+        due_key_tried: _builtins.int = ...,
+        due_key_opened: _builtins.int = ...,
+        destroyed_key_count: _builtins.int = ...,
+        new_destroyed_key_count: _builtins.int = ...,
+        new_late_key_count: _builtins.int = ...,
+        new_removed_day_count: _builtins.int = ...,
+        new_late_day_count: _builtins.int = ...,
+        new_worst_lateness_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["inspect_time", b"inspect_time", "oldest_readable_time", b"oldest_readable_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_count", b"day_count", "destroyed_key_count", b"destroyed_key_count", "due_key_opened", b"due_key_opened", "due_key_tried", b"due_key_tried", "inspect_time", b"inspect_time", "key_count", b"key_count", "new_destroyed_key_count", b"new_destroyed_key_count", "new_late_day_count", b"new_late_day_count", "new_late_key_count", b"new_late_key_count", "new_removed_day_count", b"new_removed_day_count", "new_worst_lateness_seconds", b"new_worst_lateness_seconds", "oldest_readable_time", b"oldest_readable_time", "past_term_count", b"past_term_count", "past_term_readable", b"past_term_readable", "past_term_tried", b"past_term_tried", "readable_count", b"readable_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InspectTermsResponse: _TypeAlias = InspectTermsResponse  # noqa: Y015
+
+@_typing.final
 class Destruction(_message.Message):
     """One destruction. It names no Customer and no record."""
 

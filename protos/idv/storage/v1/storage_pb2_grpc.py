@@ -90,6 +90,11 @@ class StorageServiceStub:
                 request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListDestructionsRequest.SerializeToString,
                 response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListDestructionsResponse.FromString,
                 _registered_method=True)
+        self.InspectTerms = channel.unary_unary(
+                '/idv.storage.v1.StorageService/InspectTerms',
+                request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.InspectTermsRequest.SerializeToString,
+                response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.InspectTermsResponse.FromString,
+                _registered_method=True)
         self.SetRestriction = channel.unary_unary(
                 '/idv.storage.v1.StorageService/SetRestriction',
                 request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.SetRestrictionRequest.SerializeToString,
@@ -184,6 +189,13 @@ class StorageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def InspectTerms(self, request, context):
+        """Counts what is held, and tries whether anything past its term can still be read: for the daily statement.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetRestriction(self, request, context):
         """Restricts the processing of a subject's records, or lifts the restriction.
         """
@@ -255,6 +267,11 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.ListDestructions,
                     request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListDestructionsRequest.FromString,
                     response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListDestructionsResponse.SerializeToString,
+            ),
+            'InspectTerms': grpc.unary_unary_rpc_method_handler(
+                    servicer.InspectTerms,
+                    request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.InspectTermsRequest.FromString,
+                    response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.InspectTermsResponse.SerializeToString,
             ),
             'SetRestriction': grpc.unary_unary_rpc_method_handler(
                     servicer.SetRestriction,
@@ -565,6 +582,33 @@ class StorageService:
             '/idv.storage.v1.StorageService/ListDestructions',
             idv_dot_storage_dot_v1_dot_storage__pb2.ListDestructionsRequest.SerializeToString,
             idv_dot_storage_dot_v1_dot_storage__pb2.ListDestructionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InspectTerms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.storage.v1.StorageService/InspectTerms',
+            idv_dot_storage_dot_v1_dot_storage__pb2.InspectTermsRequest.SerializeToString,
+            idv_dot_storage_dot_v1_dot_storage__pb2.InspectTermsResponse.FromString,
             options,
             channel_credentials,
             insecure,

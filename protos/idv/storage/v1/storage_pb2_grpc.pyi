@@ -57,6 +57,8 @@ class StorageServiceStub:
     """Lists the reads of a Customer's records, the newest first."""
     ListDestructions: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListDestructionsRequest, _storage_pb2.ListDestructionsResponse]
     """Lists what was destroyed at the end of its term, in order, for the transparency log."""
+    InspectTerms: _grpc.UnaryUnaryMultiCallable[_storage_pb2.InspectTermsRequest, _storage_pb2.InspectTermsResponse]
+    """Counts what is held, and tries whether anything past its term can still be read: for the daily statement."""
     SetRestriction: _grpc.UnaryUnaryMultiCallable[_storage_pb2.SetRestrictionRequest, _storage_pb2.SetRestrictionResponse]
     """Restricts the processing of a subject's records, or lifts the restriction."""
     SetOptOut: _grpc.UnaryUnaryMultiCallable[_storage_pb2.SetOptOutRequest, _storage_pb2.SetOptOutResponse]
@@ -91,6 +93,8 @@ class StorageServiceAsyncStub(StorageServiceStub):
     """Lists the reads of a Customer's records, the newest first."""
     ListDestructions: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListDestructionsRequest, _storage_pb2.ListDestructionsResponse]  # type: ignore[assignment]
     """Lists what was destroyed at the end of its term, in order, for the transparency log."""
+    InspectTerms: _aio.UnaryUnaryMultiCallable[_storage_pb2.InspectTermsRequest, _storage_pb2.InspectTermsResponse]  # type: ignore[assignment]
+    """Counts what is held, and tries whether anything past its term can still be read: for the daily statement."""
     SetRestriction: _aio.UnaryUnaryMultiCallable[_storage_pb2.SetRestrictionRequest, _storage_pb2.SetRestrictionResponse]  # type: ignore[assignment]
     """Restricts the processing of a subject's records, or lifts the restriction."""
     SetOptOut: _aio.UnaryUnaryMultiCallable[_storage_pb2.SetOptOutRequest, _storage_pb2.SetOptOutResponse]  # type: ignore[assignment]
@@ -188,6 +192,14 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.ListDestructionsResponse, _abc.Awaitable[_storage_pb2.ListDestructionsResponse]]:
         """Lists what was destroyed at the end of its term, in order, for the transparency log."""
+
+    @_abc_1.abstractmethod
+    def InspectTerms(
+        self,
+        request: _storage_pb2.InspectTermsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.InspectTermsResponse, _abc.Awaitable[_storage_pb2.InspectTermsResponse]]:
+        """Counts what is held, and tries whether anything past its term can still be read: for the daily statement."""
 
     @_abc_1.abstractmethod
     def SetRestriction(

@@ -171,10 +171,13 @@ class Receipt(_message.Message):
     JSON_FIELD_NUMBER: _builtins.int
     LEAF_INDEX_FIELD_NUMBER: _builtins.int
     FINAL_TIME_FIELD_NUMBER: _builtins.int
+    WITNESSED_JSON_FIELD_NUMBER: _builtins.int
     json: _builtins.str
     """The receipt file's text: a self-contained JSON document (entry, salt, leaf index, inclusion proof, checkpoint)."""
     leaf_index: _builtins.int
     """Index of its leaf."""
+    witnessed_json: _builtins.str
+    """The same entry under the newest checkpoint that witnesses cosigned; empty until there is one. `json` never changes, this may."""
     @_builtins.property
     def final_time(self) -> _timestamp_pb2.Timestamp:
         """The instant from which no copy of the data that the suite controls can be opened, as far as the key authority can claim."""
@@ -185,10 +188,11 @@ class Receipt(_message.Message):
         json: _builtins.str = ...,
         leaf_index: _builtins.int = ...,
         final_time: _timestamp_pb2.Timestamp | None = ...,
+        witnessed_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["final_time", b"final_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["final_time", b"final_time", "json", b"json", "leaf_index", b"leaf_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final_time", b"final_time", "json", b"json", "leaf_index", b"leaf_index", "witnessed_json", b"witnessed_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

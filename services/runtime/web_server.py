@@ -1,4 +1,4 @@
-"""The web server of the public pages, inside the service's process and on its own port."""
+"""A web server inside of the service's process, on its own port: for pages and files that anyone may read."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ class _Server(uvicorn.Server):
         yield
 
 
-class PageServer:
+class WebServer:
     """Serves an application over plain HTTP; `address` is where. `async with` starts and stops it.
 
-    Neither requests nor the addresses they come from are logged. Raises OSError when the port is taken.
+    Neither requests nor the addresses they come from are logged; `served` is the line that says that it began.
+    Raises OSError when the port is taken.
     """
 
-    def __init__(self, application: ASGIApp, address: str, log: Log) -> None:
+    def __init__(self, application: ASGIApp, address: str, log: Log, *, served: str) -> None:
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, int(port)), family=family)
         bound = self._socket.getsockname()[1]
         self.address = f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
-        self._log = log
+        self._log, self._served = log, served
         self._server = _Server(
             uvicorn.Config(
                 application,
@@ -58,7 +59,7 @@ class PageServer:
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        self._log.info("public page served", address=self.address)
+        self._log.info(self._served, address=self.address)
         return self
 
     async def __aexit__(

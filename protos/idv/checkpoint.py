@@ -22,7 +22,8 @@ from idv.merkle import HASH_SIZE, MAX_SIZE
 ED25519 = 1  # signature type of signed-note
 KEY_ID_SIZE, PUBLIC_KEY_SIZE, SIGNATURE_SIZE = 4, 32, 64
 MAX_NOTE_SIZE = 65536  # characters
-_MARK = "\u2014 "
+MARK = "\u2014 "
+"""How each signature line begins."""
 
 
 class NoteError(ValueError):
@@ -53,7 +54,7 @@ class VerifierKey:
     public_key: bytes
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
         if len(self.public_key) != PUBLIC_KEY_SIZE:
             raise MalformedNoteError(f"the public key is not {PUBLIC_KEY_SIZE} bytes long")
 
@@ -118,10 +119,13 @@ class Checkpoint:
         return checkpoint
 
 
-def sign_note(text: str, name: str, key: Ed25519PrivateKey) -> str:
-    """The note with `text` (which ends with a newline) and one signature under the key name `name`."""
-    verifier = VerifierKey(name, key.public_key().public_bytes_raw())
-    return f"{text}\n{_MARK}{name} {encode(verifier.key_id + key.sign(text.encode()))}\n"
+def sign_note(text: str, name: str, *keys: Ed25519PrivateKey) -> str:
+    """The note with `text` (which ends with a newline) and a signature by each key, under the name `name`."""
+    lines = []
+    for key in keys:
+        verifier = VerifierKey(name, key.public_key().public_bytes_raw())
+        lines.append(f"{MARK}{name} {encode(verifier.key_id + key.sign(text.encode()))}\n")
+    return f"{text}\n{''.join(lines)}"
 
 
 def open_note(note: str, keys: Iterable[VerifierKey]) -> tuple[str, VerifierKey]:
@@ -130,7 +134,7 @@ def open_note(note: str, keys: Iterable[VerifierKey]) -> tuple[str, VerifierKey]
     Raises MalformedNoteError, UnknownKeyError or BadSignatureError. A note that carries a wrong signature of
     a known key is refused even when another one is good.
     """
-    text, signatures = _split_note(note)
+    text, signatures = split_note(note)
     known = {(key.name, key.key_id): key for key in keys}
     good: VerifierKey | None = None
     for name, signature in signatures:
@@ -173,7 +177,11 @@ def decode(text: str, what: str) -> bytes:
     return data
 
 
-def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """The signed text of a note, and of each line the name and key id ‖ signature.
+
+    Raises MalformedNoteError.
+    """
     if len(note) > MAX_NOTE_SIZE:
         raise MalformedNoteError(f"the note is longer than {MAX_NOTE_SIZE} characters")
     if any(character < " " and character != "\n" for character in note):
@@ -181,22 +189,24 @@ def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     text, blank, block = note.rpartition("\n\n")
     if not blank or not block.endswith("\n"):
         raise MalformedNoteError("the note has no signature after a blank line")
-    return text + "\n", [_parse_signature(line) for line in block[:-1].split("\n")]
+    return text + "\n", [parse_signature(line) for line in block[:-1].split("\n")]
 
 
-def _parse_signature(line: str) -> tuple[str, bytes]:
-    if not line.startswith(_MARK):
+def parse_signature(line: str) -> tuple[str, bytes]:
+    """The name and key id ‖ signature of one signature line. Raises MalformedNoteError."""
+    if not line.startswith(MARK):
         raise MalformedNoteError("a signature line does not begin with an em dash and a space")
-    name, space, value = line.removeprefix(_MARK).partition(" ")
+    name, space, value = line.removeprefix(MARK).partition(" ")
     if not space:
         raise MalformedNoteError("a signature line has no signature")
-    _check_name(name)
+    check_name(name)
     signature = decode(value, f"the signature by {name}")
     if len(signature) <= KEY_ID_SIZE:
         raise MalformedNoteError(f"the signature by {name} is too short")
     return name, signature
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises MalformedNoteError unless a key may have this name."""
     if not name or "+" in name or any(character.isspace() or character < " " for character in name):
         raise MalformedNoteError("a key's name is not empty and holds neither spaces nor a plus sign")

@@ -13,8 +13,9 @@ The entry names no person. What was deleted stands in it only as `request`: a di
 id, which the receipt does not hold, so that only who knows both can show what it was (`commitment`).
 
 A receipt proves what the service signed and when it said so, not that no copy exists anywhere. A log that
-shows different people different histories is found only by comparing checkpoints
-(`idv.merkle.verify_consistency`).
+shows different people different histories is found by comparing checkpoints
+(`idv.merkle.verify_consistency`), or by asking for the cosignatures of witnesses (`idv.cosignature`).
+A daily statement has the same form.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import enum
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,7 @@ from typing import Any
 from idv import checkpoint as notes
 from idv import merkle
 from idv.checkpoint import Checkpoint, VerifierKey
+from idv.cosignature import Cosignature, WitnessKey, cosignatures
 
 FORMAT = "idv-receipt/1"
 SALT_SIZE = 32
@@ -49,6 +51,8 @@ class ReceiptFault(enum.Enum):
     CHECKPOINT_ALTERED = "checkpoint-altered"
     WRONG_KEY = "wrong-key"
     OTHER_LOG = "other-log"
+    COSIGNATURE_ALTERED = "cosignature-altered"
+    NOT_WITNESSED = "not-witnessed"
 
 
 class ReceiptError(ValueError):
@@ -74,12 +78,16 @@ class Opening:
 
 @dataclass(frozen=True)
 class VerifiedReceipt:
-    """What a receipt proves: that the log whose key was given holds `entry` at `leaf_index`."""
+    """What a receipt proves: that the log whose key was given holds `entry` at `leaf_index`.
+
+    `cosignatures` are those of the witnesses whose keys were given.
+    """
 
     entry: Mapping[str, Any]
     leaf_index: int
     checkpoint: Checkpoint
     key: VerifierKey
+    cosignatures: tuple[Cosignature, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -139,17 +147,41 @@ def without_opening(receipt: str) -> str:
     return _spell(document)
 
 
+def renew(receipt: str, proof: Sequence[bytes], note: str) -> str:
+    """The same entry under a later checkpoint, such as one that witnesses cosigned. Raises ReceiptError.
+
+    `proof` is the leaf's inclusion proof in the tree of that checkpoint. Nothing is verified here.
+    """
+    document = _parse(receipt)
+    document["inclusion_proof"] = [notes.encode(hash_) for hash_ in proof]
+    document["checkpoint"] = note
+    return _spell(document)
+
+
+def leaf_index(receipt: bytes | str) -> int:
+    """Where in the log the receipt says that its leaf stands, unverified. Raises ReceiptError."""
+    return int(_parse(receipt)["leaf_index"])
+
+
 def verify(
-    receipt: bytes | str, public_key: str | VerifierKey, *, opening: Opening | None = None
+    receipt: bytes | str,
+    public_key: str | VerifierKey,
+    *,
+    opening: Opening | None = None,
+    witnesses: str | Iterable[WitnessKey] = (),
+    quorum: int | None = None,
 ) -> VerifiedReceipt:
     """Checks a receipt with nothing but the log's public key; returns what it proves.
 
     `public_key` is the log's verifier key, taken from a place you trust; a text may hold several, one a line
-    (of a log that changed its key). `opening` serves a receipt that came without one. Raises ReceiptError.
+    (of a log that changed its key). `opening` serves a receipt that came without one. With the keys of
+    `witnesses`, at least `quorum` of them (all, unless it is given) must have cosigned its checkpoint. Raises
+    ReceiptError.
     """
     keys = _keys(public_key)
     document = _parse(receipt)
     checkpoint, key = _open_checkpoint(document["checkpoint"], keys)
+    cosigned = _cosigned(document["checkpoint"], _witness_keys(witnesses), quorum)
     leaf = _decode(document["leaf"], "leaf")
     opened = _opening(document) or opening
     if opened is None:
@@ -165,7 +197,32 @@ def verify(
     except merkle.ProofError as error:
         message = f"the entry is not shown to be in the log at this place: {error}"
         raise ReceiptError(ReceiptFault.PROOF_WRONG, message, "inclusion_proof") from error
-    return VerifiedReceipt(_entry(opened.entry), index, checkpoint, key)
+    return VerifiedReceipt(_entry(opened.entry), index, checkpoint, key, cosigned)
+
+
+def _witness_keys(witnesses: str | Iterable[WitnessKey]) -> list[WitnessKey]:
+    if not isinstance(witnesses, str):
+        return list(dict.fromkeys(witnesses))
+    lines = [line.strip() for line in witnesses.splitlines() if line.strip()]
+    try:
+        return list(dict.fromkeys(map(WitnessKey.parse, lines)))
+    except notes.NoteError as error:
+        message = f"the key of a witness cannot be read: {error}"
+        raise ReceiptError(ReceiptFault.WRONG_KEY, message) from error
+
+
+def _cosigned(note: str, witnesses: Sequence[WitnessKey], quorum: int | None) -> tuple[Cosignature, ...]:
+    try:
+        found = tuple(cosignatures(note, witnesses))
+    except notes.BadSignatureError as error:
+        raise ReceiptError(ReceiptFault.COSIGNATURE_ALTERED, str(error), "checkpoint") from error
+    wanted = len(witnesses) if quorum is None else quorum
+    if not 0 <= wanted <= len(witnesses):
+        raise ValueError(f"a quorum of {wanted} cannot be had of {len(witnesses)} witnesses")
+    if len(found) < wanted:
+        message = f"{len(found)} of the witnesses given cosigned the checkpoint, not {wanted}"
+        raise ReceiptError(ReceiptFault.NOT_WITNESSED, message, "checkpoint")
+    return found
 
 
 def _keys(public_key: str | VerifierKey) -> list[VerifierKey]:

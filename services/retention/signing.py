@@ -17,21 +17,37 @@ class SigningKeyError(Exception):
 
 
 class LogSigner:
-    """Signs checkpoints of one log. `keys` are its verifier keys, the present one first."""
+    """Signs checkpoints of one log, with several keys while the key is being changed.
 
-    def __init__(self, origin: str, key: Ed25519PrivateKey, former: Iterable[VerifierKey] = ()) -> None:
+    `signing` are the verifier keys of those it signs with, the present one first; `former` those that signed
+    earlier checkpoints; `keys` all of them.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        key: Ed25519PrivateKey,
+        former: Iterable[VerifierKey] = (),
+        also: Iterable[Ed25519PrivateKey] = (),
+    ) -> None:
         self.origin = origin
-        self._key = key
-        self.keys = (VerifierKey(origin, key.public_key().public_bytes_raw()), *former)
+        self._private = (key, *also)
+        self.signing = tuple(
+            VerifierKey(origin, one.public_key().public_bytes_raw()) for one in self._private
+        )
+        self.former = tuple(key for key in former if key not in self.signing)
+        self.keys = (*self.signing, *self.former)
 
     @classmethod
-    def load(cls, origin: str, file: Path, former: Iterable[str] = ()) -> LogSigner:
-        """Reads the private key (Ed25519, PKCS #8 in PEM). Raises SigningKeyError if it is another."""
-        return cls(origin, read_key(file), map(VerifierKey.parse, former))
+    def load(
+        cls, origin: str, file: Path, former: Iterable[str] = (), also: Iterable[Path] = ()
+    ) -> LogSigner:
+        """Reads the private keys (Ed25519, PKCS #8 in PEM). Raises SigningKeyError if one is another."""
+        return cls(origin, read_key(file), map(VerifierKey.parse, former), map(read_key, also))
 
     def sign(self, size: int, root: bytes) -> str:
         """The signed note for the head of `size` leaves under `root`."""
-        return sign_note(Checkpoint(self.origin, size, root).text(), self.origin, self._key)
+        return sign_note(Checkpoint(self.origin, size, root).text(), self.origin, *self._private)
 
     def published(self) -> str:
         """The verifier keys, one a line: what a Customer verifies receipts with."""

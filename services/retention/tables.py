@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     DateTime,
     Index,
     Integer,
@@ -61,6 +62,28 @@ log_checkpoints = Table(
     Column("sign_time", _INSTANT, nullable=False),
 )
 """The signed head after each append; the newest is the log's size."""
+
+log_cosignatures = Table(
+    "log_cosignatures",
+    METADATA,
+    Column("size", BigInteger, nullable=False),
+    Column("witness", Text, nullable=False),  # its key, as it is written in the settings
+    Column("line", Text, nullable=False),  # the signature line, verified
+    Column("cosign_time", _INSTANT, nullable=False),  # by the witness's clock
+    PrimaryKeyConstraint("size", "witness"),
+    Index(None, "witness", "size"),
+)
+"""Which witness cosigned the checkpoint of which size."""
+
+statements = Table(
+    "statements",
+    METADATA,
+    Column("day", Date, primary_key=True),
+    Column("leaf_index", BigInteger, nullable=False),
+    Column("make_time", _INSTANT, nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""The daily statement of each UTC day on which one could be made; public, and kept for ever as the log is."""
 
 cursors = Table(
     "cursors",

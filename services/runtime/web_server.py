@@ -30,8 +30,8 @@ class _Server(uvicorn.Server):
 class WebServer:
     """Serves an application over plain HTTP; `address` is where. `async with` starts and stops it.
 
-    Neither requests nor the addresses they come from are logged; `served` is the line that says that it began.
-    Raises OSError when the port is taken.
+    Neither requests nor the addresses they come from are logged; `served` is the log line that tells of the
+    start. Raises OSError when the port is taken.
     """
 
     def __init__(self, application: ASGIApp, address: str, log: Log, *, served: str) -> None:

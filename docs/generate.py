@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from idv.ingest.v1 import ingest_pb2
-from idv.notice.v1 import customers_pb2, notice_pb2
+from idv.notice.v1 import customers_pb2, deliveries_pb2, notice_pb2
 from idv.retention.v1 import deletions_pb2, log_pb2, rights_pb2
 from idv.storage.v1 import storage_pb2
 from idv.types.v1 import access_pb2, data_pb2, errors_pb2, item_pb2
@@ -32,6 +32,7 @@ CONTRACTS: Final = (
     ("retention", rights_pb2),
     ("notice", notice_pb2),
     ("notice", customers_pb2),
+    ("notice", deliveries_pb2),
 )
 
 CONTRACTS_HEAD: Final = """# Contracts

@@ -28,7 +28,7 @@ from idv.retention.v1 import rights_pb2 as idv_dot_retention_dot_v1_dot_rights__
 from idv.types.v1 import access_pb2 as idv_dot_types_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1didv/notice/v1/customers.proto\x12\ridv.notice.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1didv/retention/v1/rights.proto\x1a\x19idv/types/v1/access.proto\"\xb9\x02\n\x08\x43ustomer\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x05\x65mail\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xfe\x01\x12\x19\n\x08language\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x17\n\x06region\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\ttime_zone\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12+\n\x05state\x18\x07 \x01(\x0e\x32\x1c.idv.notice.v1.CustomerState\x12 \n\x0eoptional_items\x18\x08 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10@\x12 \n\x0bwebhook_uri\x18\t \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x10\"h\n\x15\x43reateCustomerRequest\x12\x31\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.CustomerB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"C\n\x16\x43reateCustomerResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\"o\n\x16ImportCustomersRequest\x12\x37\n\tcustomers\x18\x01 \x03(\x0b\x32\x17.idv.notice.v1.CustomerB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"1\n\x17ImportCustomersResponse\x12\x16\n\x0e\x63ustomer_count\x18\x01 \x01(\x05\"F\n\x12GetCustomerRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\"@\n\x13GetCustomerResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\"S\n\x14ListCustomersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"\\\n\x15ListCustomersResponse\x12*\n\tcustomers\x18\x01 \x03(\x0b\x32\x17.idv.notice.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc6\x01\n\x15UpdateCustomerRequest\x12\x39\n\rcustomer_name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x31\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x17.idv.notice.v1.CustomerB\x06\xbaH\x03\xc8\x01\x01\x12!\n\rupdate_fields\x18\x03 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"C\n\x16UpdateCustomerResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\"\xa2\x01\n\x17SetCustomerStateRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32\x1c.idv.notice.v1.CustomerStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"E\n\x18SetCustomerStateResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\"\xc4\x01\n\x18\x41\x63knowledgeNoticeRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x18\n\x07version\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02 \x00\x12<\n\x04kind\x18\x03 \x01(\x0e\x32\".idv.notice.v1.AcknowledgementKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"Q\n\x19\x41\x63knowledgeNoticeResponse\x12\x34\n\x10\x61\x63knowledge_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x01\n\x08\x44\x65livery\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.idv.notice.v1.DeliveryState\x12\x12\n\x05reply\x18\x04 \x01(\tB\x03\x80\x01\x01\x12.\n\nstate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"n\n\x15ListDeliveriesRequest\x12\x18\n\x07version\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02 \x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"^\n\x16ListDeliveriesResponse\x12+\n\ndeliveries\x18\x01 \x03(\x0b\x32\x17.idv.notice.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xec\x02\n\x12SendMessageRequest\x12\x34\n\x08\x63ustomer\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x34\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.idv.notice.v1.MessageKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x0b\x63\x61se_number\x18\x04 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[A-Z0-9-]{4,32}$\x12\x30\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x0crequest_kind\x18\x07 \x01(\x0e\x32\x1d.idv.retention.v1.RequestKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\"@\n\x13SendMessageResponse\x12)\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Delivery*\x87\x01\n\rCustomerState\x12\x1e\n\x1a\x43USTOMER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43USTOMER_STATE_ACTIVE\x10\x01\x12\x1c\n\x18\x43USTOMER_STATE_SUSPENDED\x10\x02\x12\x1d\n\x19\x43USTOMER_STATE_OFFBOARDED\x10\x03*}\n\x13\x41\x63knowledgementKind\x12$\n ACKNOWLEDGEMENT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41\x43KNOWLEDGEMENT_KIND_SEEN\x10\x01\x12!\n\x1d\x41\x43KNOWLEDGEMENT_KIND_ACCEPTED\x10\x02*\xc5\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45LIVERY_STATE_QUEUED\x10\x01\x12\x1b\n\x17\x44\x45LIVERY_STATE_ACCEPTED\x10\x02\x12\x1a\n\x16\x44\x45LIVERY_STATE_BOUNCED\x10\x03\x12\x19\n\x15\x44\x45LIVERY_STATE_FAILED\x10\x04\x12%\n!DELIVERY_STATE_COVERED_BY_WEBSITE\x10\x05*\x9a\x01\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dMESSAGE_KIND_END_USER_REQUEST\x10\x01\x12\x1e\n\x1aMESSAGE_KIND_DELETION_DONE\x10\x02\x12*\n&MESSAGE_KIND_END_USER_REQUEST_REMINDER\x10\x03\x32\xb8\x08\n\x0f\x43ustomerService\x12l\n\x0e\x43reateCustomer\x12$.idv.notice.v1.CreateCustomerRequest\x1a%.idv.notice.v1.CreateCustomerResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12o\n\x0fImportCustomers\x12%.idv.notice.v1.ImportCustomersRequest\x1a&.idv.notice.v1.ImportCustomersResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x87\x01\n\x0bGetCustomer\x12!.idv.notice.v1.GetCustomerRequest\x1a\".idv.notice.v1.GetCustomerResponse\"1\x8a\xb5\x18-\x08\x01\x12\x07\x61\x63\x63ount\"\x07officer\"\tretention\"\x06ingest2\x04name\x12i\n\rListCustomers\x12#.idv.notice.v1.ListCustomersRequest\x1a$.idv.notice.v1.ListCustomersResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x86\x01\n\x0eUpdateCustomer\x12$.idv.notice.v1.UpdateCustomerRequest\x1a%.idv.notice.v1.UpdateCustomerResponse\"\'\x8a\xb5\x18#\x08\x01\x12\x07\x61\x63\x63ount\"\x07officer2\rcustomer_name\x12r\n\x10SetCustomerState\x12&.idv.notice.v1.SetCustomerStateRequest\x1a\'.idv.notice.v1.SetCustomerStateResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x7f\n\x11\x41\x63knowledgeNotice\x12\'.idv.notice.v1.AcknowledgeNoticeRequest\x1a(.idv.notice.v1.AcknowledgeNoticeResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\x07\x61\x63\x63ount2\x06parent\x12l\n\x0eListDeliveries\x12$.idv.notice.v1.ListDeliveriesRequest\x1a%.idv.notice.v1.ListDeliveriesResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x65\n\x0bSendMessage\x12!.idv.notice.v1.SendMessageRequest\x1a\".idv.notice.v1.SendMessageResponse\"\x0f\x8a\xb5\x18\x0b\"\tretentionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1didv/notice/v1/customers.proto\x12\ridv.notice.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1didv/retention/v1/rights.proto\x1a\x19idv/types/v1/access.proto\"\xb9\x02\n\x08\x43ustomer\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1e\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x05\x65mail\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\xfe\x01\x12\x19\n\x08language\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18#\x12\x17\n\x06region\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\ttime_zone\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12+\n\x05state\x18\x07 \x01(\x0e\x32\x1c.idv.notice.v1.CustomerState\x12 \n\x0eoptional_items\x18\x08 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10@\x12 \n\x0bwebhook_uri\x18\t \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x10\"h\n\x15\x43reateCustomerRequest\x12\x31\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.CustomerB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"d\n\x16\x43reateCustomerResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\x12\x1f\n\x17upcoming_notice_version\x18\x02 \x01(\x05\"o\n\x16ImportCustomersRequest\x12\x37\n\tcustomers\x18\x01 \x03(\x0b\x32\x17.idv.notice.v1.CustomerB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"1\n\x17ImportCustomersResponse\x12\x16\n\x0e\x63ustomer_count\x18\x01 \x01(\x05\"F\n\x12GetCustomerRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\"@\n\x13GetCustomerResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\"S\n\x14ListCustomersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"\\\n\x15ListCustomersResponse\x12*\n\tcustomers\x18\x01 \x03(\x0b\x32\x17.idv.notice.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc6\x01\n\x15UpdateCustomerRequest\x12\x39\n\rcustomer_name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x31\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x17.idv.notice.v1.CustomerB\x06\xbaH\x03\xc8\x01\x01\x12!\n\rupdate_fields\x18\x03 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x10\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"C\n\x16UpdateCustomerResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\"\xa2\x01\n\x17SetCustomerStateRequest\x12\x30\n\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32\x1c.idv.notice.v1.CustomerStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"E\n\x18SetCustomerStateResponse\x12)\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Customer\"\xc4\x01\n\x18\x41\x63knowledgeNoticeRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x18\n\x07version\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02 \x00\x12<\n\x04kind\x18\x03 \x01(\x0e\x32\".idv.notice.v1.AcknowledgementKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"Q\n\x19\x41\x63knowledgeNoticeResponse\x12\x34\n\x10\x61\x63knowledge_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x02\n\x08\x44\x65livery\x12\x10\n\x08\x63ustomer\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.idv.notice.v1.DeliveryState\x12\x12\n\x05reply\x18\x04 \x01(\tB\x03\x80\x01\x01\x12.\n\nstate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\trecipient\x18\x06 \x01(\tB\x03\x80\x01\x01\x12\x15\n\rattempt_count\x18\x07 \x01(\x05\x12\x12\n\nmessage_id\x18\x08 \x01(\t\x12\x10\n\x08\x61udience\x18\t \x01(\x08\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"n\n\x15ListDeliveriesRequest\x12\x18\n\x07version\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02 \x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"^\n\x16ListDeliveriesResponse\x12+\n\ndeliveries\x18\x01 \x03(\x0b\x32\x17.idv.notice.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xec\x02\n\x12SendMessageRequest\x12\x34\n\x08\x63ustomer\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x34\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.idv.notice.v1.MessageKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12-\n\x0b\x63\x61se_number\x18\x04 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[A-Z0-9-]{4,32}$\x12\x30\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x0crequest_kind\x18\x07 \x01(\x0e\x32\x1d.idv.retention.v1.RequestKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\"@\n\x13SendMessageResponse\x12)\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x17.idv.notice.v1.Delivery*\x87\x01\n\rCustomerState\x12\x1e\n\x1a\x43USTOMER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43USTOMER_STATE_ACTIVE\x10\x01\x12\x1c\n\x18\x43USTOMER_STATE_SUSPENDED\x10\x02\x12\x1d\n\x19\x43USTOMER_STATE_OFFBOARDED\x10\x03*}\n\x13\x41\x63knowledgementKind\x12$\n ACKNOWLEDGEMENT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41\x43KNOWLEDGEMENT_KIND_SEEN\x10\x01\x12!\n\x1d\x41\x43KNOWLEDGEMENT_KIND_ACCEPTED\x10\x02*\xc5\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45LIVERY_STATE_QUEUED\x10\x01\x12\x1b\n\x17\x44\x45LIVERY_STATE_ACCEPTED\x10\x02\x12\x1a\n\x16\x44\x45LIVERY_STATE_BOUNCED\x10\x03\x12\x19\n\x15\x44\x45LIVERY_STATE_FAILED\x10\x04\x12%\n!DELIVERY_STATE_COVERED_BY_WEBSITE\x10\x05*\x9a\x01\n\x0bMessageKind\x12\x1c\n\x18MESSAGE_KIND_UNSPECIFIED\x10\x00\x12!\n\x1dMESSAGE_KIND_END_USER_REQUEST\x10\x01\x12\x1e\n\x1aMESSAGE_KIND_DELETION_DONE\x10\x02\x12*\n&MESSAGE_KIND_END_USER_REQUEST_REMINDER\x10\x03\x32\xb8\x08\n\x0f\x43ustomerService\x12l\n\x0e\x43reateCustomer\x12$.idv.notice.v1.CreateCustomerRequest\x1a%.idv.notice.v1.CreateCustomerResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12o\n\x0fImportCustomers\x12%.idv.notice.v1.ImportCustomersRequest\x1a&.idv.notice.v1.ImportCustomersResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x87\x01\n\x0bGetCustomer\x12!.idv.notice.v1.GetCustomerRequest\x1a\".idv.notice.v1.GetCustomerResponse\"1\x8a\xb5\x18-\x08\x01\x12\x07\x61\x63\x63ount\"\x07officer\"\tretention\"\x06ingest2\x04name\x12i\n\rListCustomers\x12#.idv.notice.v1.ListCustomersRequest\x1a$.idv.notice.v1.ListCustomersResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x86\x01\n\x0eUpdateCustomer\x12$.idv.notice.v1.UpdateCustomerRequest\x1a%.idv.notice.v1.UpdateCustomerResponse\"\'\x8a\xb5\x18#\x08\x01\x12\x07\x61\x63\x63ount\"\x07officer2\rcustomer_name\x12r\n\x10SetCustomerState\x12&.idv.notice.v1.SetCustomerStateRequest\x1a\'.idv.notice.v1.SetCustomerStateResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x7f\n\x11\x41\x63knowledgeNotice\x12\'.idv.notice.v1.AcknowledgeNoticeRequest\x1a(.idv.notice.v1.AcknowledgeNoticeResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\x07\x61\x63\x63ount2\x06parent\x12l\n\x0eListDeliveries\x12$.idv.notice.v1.ListDeliveriesRequest\x1a%.idv.notice.v1.ListDeliveriesResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x65\n\x0bSendMessage\x12!.idv.notice.v1.SendMessageRequest\x1a\".idv.notice.v1.SendMessageResponse\"\x0f\x8a\xb5\x18\x0b\"\tretentionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -89,6 +89,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACKNOWLEDGENOTICEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_DELIVERY'].fields_by_name['reply']._loaded_options = None
   _globals['_DELIVERY'].fields_by_name['reply']._serialized_options = b'\200\001\001'
+  _globals['_DELIVERY'].fields_by_name['recipient']._loaded_options = None
+  _globals['_DELIVERY'].fields_by_name['recipient']._serialized_options = b'\200\001\001'
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['version']._loaded_options = None
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['version']._serialized_options = b'\272H\004\032\002 \000'
   _globals['_LISTDELIVERIESREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -123,54 +125,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMERSERVICE'].methods_by_name['ListDeliveries']._serialized_options = b'\212\265\030\t\"\007officer'
   _globals['_CUSTOMERSERVICE'].methods_by_name['SendMessage']._loaded_options = None
   _globals['_CUSTOMERSERVICE'].methods_by_name['SendMessage']._serialized_options = b'\212\265\030\013\"\tretention'
-  _globals['_CUSTOMERSTATE']._serialized_start=2731
-  _globals['_CUSTOMERSTATE']._serialized_end=2866
-  _globals['_ACKNOWLEDGEMENTKIND']._serialized_start=2868
-  _globals['_ACKNOWLEDGEMENTKIND']._serialized_end=2993
-  _globals['_DELIVERYSTATE']._serialized_start=2996
-  _globals['_DELIVERYSTATE']._serialized_end=3193
-  _globals['_MESSAGEKIND']._serialized_start=3196
-  _globals['_MESSAGEKIND']._serialized_end=3350
+  _globals['_CUSTOMERSTATE']._serialized_start=2898
+  _globals['_CUSTOMERSTATE']._serialized_end=3033
+  _globals['_ACKNOWLEDGEMENTKIND']._serialized_start=3035
+  _globals['_ACKNOWLEDGEMENTKIND']._serialized_end=3160
+  _globals['_DELIVERYSTATE']._serialized_start=3163
+  _globals['_DELIVERYSTATE']._serialized_end=3360
+  _globals['_MESSAGEKIND']._serialized_start=3363
+  _globals['_MESSAGEKIND']._serialized_end=3517
   _globals['_CUSTOMER']._serialized_start=169
   _globals['_CUSTOMER']._serialized_end=482
   _globals['_CREATECUSTOMERREQUEST']._serialized_start=484
   _globals['_CREATECUSTOMERREQUEST']._serialized_end=588
   _globals['_CREATECUSTOMERRESPONSE']._serialized_start=590
-  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=657
-  _globals['_IMPORTCUSTOMERSREQUEST']._serialized_start=659
-  _globals['_IMPORTCUSTOMERSREQUEST']._serialized_end=770
-  _globals['_IMPORTCUSTOMERSRESPONSE']._serialized_start=772
-  _globals['_IMPORTCUSTOMERSRESPONSE']._serialized_end=821
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=823
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=893
-  _globals['_GETCUSTOMERRESPONSE']._serialized_start=895
-  _globals['_GETCUSTOMERRESPONSE']._serialized_end=959
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=961
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1044
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1046
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1138
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1141
-  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1339
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=1341
-  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1408
-  _globals['_SETCUSTOMERSTATEREQUEST']._serialized_start=1411
-  _globals['_SETCUSTOMERSTATEREQUEST']._serialized_end=1573
-  _globals['_SETCUSTOMERSTATERESPONSE']._serialized_start=1575
-  _globals['_SETCUSTOMERSTATERESPONSE']._serialized_end=1644
-  _globals['_ACKNOWLEDGENOTICEREQUEST']._serialized_start=1647
-  _globals['_ACKNOWLEDGENOTICEREQUEST']._serialized_end=1843
-  _globals['_ACKNOWLEDGENOTICERESPONSE']._serialized_start=1845
-  _globals['_ACKNOWLEDGENOTICERESPONSE']._serialized_end=1926
-  _globals['_DELIVERY']._serialized_start=1929
-  _globals['_DELIVERY']._serialized_end=2087
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=2089
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=2199
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=2201
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=2295
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=2298
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=2662
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=2664
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=2728
-  _globals['_CUSTOMERSERVICE']._serialized_start=3353
-  _globals['_CUSTOMERSERVICE']._serialized_end=4433
+  _globals['_CREATECUSTOMERRESPONSE']._serialized_end=690
+  _globals['_IMPORTCUSTOMERSREQUEST']._serialized_start=692
+  _globals['_IMPORTCUSTOMERSREQUEST']._serialized_end=803
+  _globals['_IMPORTCUSTOMERSRESPONSE']._serialized_start=805
+  _globals['_IMPORTCUSTOMERSRESPONSE']._serialized_end=854
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=856
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=926
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=928
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=992
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=994
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1077
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1079
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1171
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_start=1174
+  _globals['_UPDATECUSTOMERREQUEST']._serialized_end=1372
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_start=1374
+  _globals['_UPDATECUSTOMERRESPONSE']._serialized_end=1441
+  _globals['_SETCUSTOMERSTATEREQUEST']._serialized_start=1444
+  _globals['_SETCUSTOMERSTATEREQUEST']._serialized_end=1606
+  _globals['_SETCUSTOMERSTATERESPONSE']._serialized_start=1608
+  _globals['_SETCUSTOMERSTATERESPONSE']._serialized_end=1677
+  _globals['_ACKNOWLEDGENOTICEREQUEST']._serialized_start=1680
+  _globals['_ACKNOWLEDGENOTICEREQUEST']._serialized_end=1876
+  _globals['_ACKNOWLEDGENOTICERESPONSE']._serialized_start=1878
+  _globals['_ACKNOWLEDGENOTICERESPONSE']._serialized_end=1959
+  _globals['_DELIVERY']._serialized_start=1962
+  _globals['_DELIVERY']._serialized_end=2254
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=2256
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=2366
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=2368
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=2462
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=2465
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=2829
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=2831
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=2895
+  _globals['_CUSTOMERSERVICE']._serialized_start=3520
+  _globals['_CUSTOMERSERVICE']._serialized_end=4600
 # @@protoc_insertion_point(module_scope)

@@ -228,6 +228,11 @@ class CreateCustomerResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CUSTOMER_FIELD_NUMBER: _builtins.int
+    UPCOMING_NOTICE_VERSION_FIELD_NUMBER: _builtins.int
+    upcoming_notice_version: _builtins.int
+    """Number of the version that is announced and not in force yet, which the Customer accepts by registering; 0: there is none, or
+    nobody has to be told of it first.
+    """
     @_builtins.property
     def customer(self) -> Global___Customer:
         """As registered."""
@@ -236,10 +241,11 @@ class CreateCustomerResponse(_message.Message):
         self,
         *,
         customer: Global___Customer | None = ...,
+        upcoming_notice_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "upcoming_notice_version", b"upcoming_notice_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -580,6 +586,11 @@ class Delivery(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REPLY_FIELD_NUMBER: _builtins.int
     STATE_TIME_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
     customer: _builtins.str
     """`customers/{customer}`."""
     version: _builtins.int
@@ -588,9 +599,21 @@ class Delivery(_message.Message):
     """Its state."""
     reply: _builtins.str
     """The reply of the mail server."""
+    recipient: _builtins.str
+    """To which address it was sent last; empty before the first attempt."""
+    attempt_count: _builtins.int
+    """How often it was tried."""
+    message_id: _builtins.str
+    """The Message-ID, the same at each attempt to this address."""
+    audience: _builtins.bool
+    """Whether it belongs to the audience that the gate waits for; false for who joined after the announcement."""
     @_builtins.property
     def state_time(self) -> _timestamp_pb2.Timestamp:
         """When the state was reached."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was put into the queue."""
 
     def __init__(
         self,
@@ -600,10 +623,15 @@ class Delivery(_message.Message):
         state: Global___DeliveryState.ValueType = ...,
         reply: _builtins.str = ...,
         state_time: _timestamp_pb2.Timestamp | None = ...,
+        recipient: _builtins.str = ...,
+        attempt_count: _builtins.int = ...,
+        message_id: _builtins.str = ...,
+        audience: _builtins.bool = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["state_time", b"state_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "reply", b"reply", "state", b"state", "state_time", b"state_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "audience", b"audience", "create_time", b"create_time", "customer", b"customer", "message_id", b"message_id", "recipient", b"recipient", "reply", b"reply", "state", b"state", "state_time", b"state_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

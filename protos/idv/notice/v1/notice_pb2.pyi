@@ -641,6 +641,7 @@ class TermsInterval(_message.Message):
     ANNOUNCE_TIME_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
     """The digest of the version, 32 bytes."""
     @_builtins.property
@@ -659,6 +660,10 @@ class TermsInterval(_message.Message):
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """The earliest instant at which they can come into force."""
 
+    @_builtins.property
+    def delivery(self) -> Global___NoticeDelivery:
+        """How the version was told to its audience; set once that came to its end, and never changed."""
+
     def __init__(
         self,
         *,
@@ -667,14 +672,55 @@ class TermsInterval(_message.Message):
         announce_time: _timestamp_pb2.Timestamp | None = ...,
         digest: _builtins.bytes = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
+        delivery: Global___NoticeDelivery | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "delivery", b"delivery", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "digest", b"digest", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "delivery", b"delivery", "digest", b"digest", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TermsInterval: _TypeAlias = TermsInterval  # noqa: Y015
+
+@_typing.final
+class NoticeDelivery(_message.Message):
+    """How a version was told to its audience, as of the instant at which its gate cleared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_COUNT_FIELD_NUMBER: _builtins.int
+    ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
+    COVERED_COUNT_FIELD_NUMBER: _builtins.int
+    OVERRIDDEN_COUNT_FIELD_NUMBER: _builtins.int
+    COMPLETE_TIME_FIELD_NUMBER: _builtins.int
+    audience_count: _builtins.int
+    """Customers in the audience, fixed at the announcement."""
+    accepted_count: _builtins.int
+    """Of them, whose mail the mail server accepted."""
+    covered_count: _builtins.int
+    """Of them, whom mail failed to reach for good, and who are covered by the notice on the website."""
+    overridden_count: _builtins.int
+    """Of them, who had not been told when an approver opened the gate."""
+    @_builtins.property
+    def complete_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last of them reached its final state."""
+
+    def __init__(
+        self,
+        *,
+        audience_count: _builtins.int = ...,
+        accepted_count: _builtins.int = ...,
+        covered_count: _builtins.int = ...,
+        overridden_count: _builtins.int = ...,
+        complete_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_count", b"accepted_count", "audience_count", b"audience_count", "complete_time", b"complete_time", "covered_count", b"covered_count", "overridden_count", b"overridden_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoticeDelivery: _TypeAlias = NoticeDelivery  # noqa: Y015
 
 @_typing.final
 class WatchTermsResponse(_message.Message):

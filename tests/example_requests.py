@@ -19,6 +19,7 @@ _OF_PATTERN = {
     "^[a-z0-9_.]{1,64}$": "log",
     "^[a-z0-9_.]{1,96}$": "capture.started",
     "^[A-Z0-9-]{4,32}$": "CASE-0001",
+    "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$": "2026-11-24",
 }
 # What an entry of a list is that no rule restrains.
 _UNRULED = {FieldDescriptor.TYPE_STRING: "log", FieldDescriptor.TYPE_ENUM: 1}

@@ -17,6 +17,7 @@ from services.local.objects import BUCKET_PREFIX, REGION, ObjectStore
 from services.local.ports import PortBook
 from services.local.signing import LOG_ORIGIN, Secrets
 from services.local.tokens import ISSUER
+from services.local.witness import Witness
 
 DEPLOYMENT = "local"
 WITH_DATABASE = ("storage", "retention", "notice")
@@ -29,8 +30,9 @@ JOB_SECONDS = 2.0
 """Seconds between two runs of a periodic job: whoever moves the clock wants to see what follows soon."""
 MAIL_SENDER = "privacy@idv.example"
 """From whom mails are."""
-PAGE = "notice.page"
-"""Name of the public page's port in the port book."""
+PAGE, TILES = "notice.page", "retention.tiles"
+"""Names in the port book: the public page's port, and that of the log's files."""
+RETENTION_JOBS = ("deletions", "destructions", "announcements", "relays", "witnesses", "statements")
 
 Differing = Mapping[str, Mapping[str, Any]]
 """By service, settings that differ from what this module writes: `{"storage": {"batch_items": 8}}`."""
@@ -65,6 +67,7 @@ class Parts:
     databases: Mapping[str, ServiceDatabase]
     objects: ObjectStore
     mail: MailSink
+    witness: Witness
 
     def addresses(self, service: str) -> Addresses:
         """Where `service` listens."""
@@ -140,9 +143,14 @@ def _retention(parts: Parts) -> dict[str, Any]:
     return {
         "storage_target": parts.addresses("storage").mtls,
         "notice_target": parts.addresses("notice").mtls,
-        "log": {"origin": LOG_ORIGIN, "signing_key": str(parts.secrets.log)},
+        "log": {
+            "origin": LOG_ORIGIN,
+            "signing_key": str(parts.secrets.log),
+            "witnesses": [{"url": parts.witness.url, "key": str(parts.witness.key)}],
+        },
+        "listen_tiles": parts.ports.address(TILES),
         "request_key": str(parts.secrets.request),
-        "jobs": dict.fromkeys(("deletions", "destructions", "announcements", "relays"), JOB_SECONDS),
+        "jobs": dict.fromkeys(RETENTION_JOBS, JOB_SECONDS),
     }
 
 
@@ -160,3 +168,8 @@ def _over(settings: dict[str, Any], differing: Mapping[str, Any]) -> dict[str, A
 def public_page(parts: Parts) -> str:
     """URL of the public page of the notice in force."""
     return f"http://{parts.ports.address(PAGE)}/"
+
+
+def log_files(parts: Parts) -> str:
+    """URL below which the log is served as files."""
+    return f"http://{parts.ports.address(TILES)}/"

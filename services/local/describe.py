@@ -61,6 +61,8 @@ def describe(stack: LocalStack) -> Ready:
         scopes=SCOPES,
         log_public_key=stack.log_public_key,
         log_public_key_file=layout.keys / "log.pub",
+        log_files=stack.log_files,
+        witness_key=str(stack.witness.key),
         public_page=stack.public_page,
         time_file=layout.time_file,
     )

@@ -11,7 +11,7 @@ CALLERS = ("ingest", "retention")
 """The services that call those."""
 SERVICES = CALLEES + CALLERS
 
-_FOLDERS = ("tls", "keys", "config", "logs", "telemetry", "run", "tmp", "mail", "authority")
+_FOLDERS = ("tls", "keys", "config", "logs", "telemetry", "run", "tmp", "mail", "authority", "witness")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Layout:
     | `config/SERVICE.yaml` | settings of each service |
     | `logs/`, `telemetry/SERVICE/` | one log per process; spans and metrics as JSON lines |
     | `mail/` | every message the suite sent |
+    | `witness/` | the key of the log's witness, and the newest checkpoint that it saw |
     | `run/`, `tmp/` | pids for the clean-up after a crash; temporary files of the services |
     """
 
@@ -82,6 +83,11 @@ class Layout:
     def mail(self) -> Path:
         """Messages the suite sent, one file each."""
         return self.root / "mail"
+
+    @property
+    def witness(self) -> Path:
+        """Directory of the log's witness."""
+        return self.root / "witness"
 
     @property
     def tls(self) -> Path:

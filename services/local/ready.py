@@ -27,6 +27,8 @@ tokens             {customer id: bearer token with every scope}
 scopes             the scopes in those tokens
 log_public_key     the transparency log's verifier key, one line (C2SP signed note)
 log_public_key_file  a file that holds it
+log_files          URL below which the log is served as files (C2SP tlog-tiles)
+witness_key        the key of the local witness of the log, one line (C2SP cosignature/v1)
 public_page        URL of the public page of the notice in force; null where notice serves none
 time_file          file that moves the application's clock: {"offset_seconds": number}
 ```
@@ -110,6 +112,8 @@ class Ready(_Part):
     scopes: tuple[str, ...]
     log_public_key: str
     log_public_key_file: Path
+    log_files: str | None = None
+    witness_key: str | None = None
     public_page: str | None
     time_file: Path
 

@@ -8,6 +8,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from idv.checkpoint import VerifierKey
+
 from services.local.files import write_private
 from services.local.layout import SERVICES, Layout
 from services.local.tokens import SigningKey
@@ -48,6 +50,10 @@ class Secrets:
             request=request,
             passwords=_passwords(layout.secrets),
         )
+
+    def log_keys(self) -> list[VerifierKey]:
+        """The verifier keys of the log: those in `log_public`."""
+        return [VerifierKey.parse(line) for line in self.log_public.read_text().splitlines()]
 
 
 def _passwords(path: Path) -> dict[str, str]:

@@ -27,6 +27,7 @@ from services.local.ports import LOOPBACK, PortBook
 from services.local.postgres import Postgres
 from services.local.service import ServiceProcess
 from services.local.tokens import SCOPES, CustomerTokens
+from services.local.witness import Witness
 from services.runtime import clock
 
 CUSTOMERS = ("acme", "globex")
@@ -133,6 +134,16 @@ class LocalStack:
         return self._running.secrets.log_public.read_text().strip()
 
     @property
+    def log_files(self) -> str:
+        """URL below which the log is served as files (C2SP tlog-tiles)."""
+        return configuration.log_files(self._running)
+
+    @property
+    def witness(self) -> Witness:
+        """The witness of the transparency log."""
+        return self._running_servers.witness
+
+    @property
     def certificates(self) -> dict[str, Certificate]:
         """The PEM files of every identity: `service:NAME` and `customer:ID`."""
         return dict(self._running.certificates)
@@ -202,7 +213,7 @@ class LocalStack:
         await startup.end_leftovers(self.layout)
         startup.empty_temporary(self.layout)
         ports = PortBook(self.layout.ports)
-        servers = self._servers = startup.Servers.of(self.layout, ports)
+        servers = self._servers = startup.Servers.of(self.layout, ports, self.clock)
         postgres = self._supervise("postgres", servers.postgres, servers.postgres.port)
         objects = self._supervise("objects", servers.objects, servers.objects.ports.s3)
         services = [self._service(name, Addresses.of(name, ports)) for name in SERVICES]
@@ -242,6 +253,7 @@ class LocalStack:
         faults = [fault for names in (CALLERS, CALLEES, SERVERS) for fault in await self._stop_all(names)]
         if self._servers:
             await self._servers.mail.stop()
+            await self._servers.witness.stop()
         if self._lock:
             self._lock.release()
             self._lock = None

@@ -20,8 +20,10 @@ from services.local.objects import ObjectStore
 from services.local.ports import PortBook
 from services.local.postgres import Postgres
 from services.local.signing import Secrets
+from services.local.witness import Witness
+from services.runtime.clock import Clock
 
-TOOLS = ("verification", "support", "officer")
+TOOLS = ("verification", "support", "officer", "approver")
 """Internal callers that are no service of the suite: they get certificates too."""
 
 _DATABASE = "idv"
@@ -34,14 +36,16 @@ class Servers:
     postgres: Postgres
     objects: ObjectStore
     mail: MailSink
+    witness: Witness
 
     @classmethod
-    def of(cls, layout: Layout, ports: PortBook) -> Servers:
+    def of(cls, layout: Layout, ports: PortBook, clock: Clock) -> Servers:
         """The servers below `layout`, on the ports that the book names."""
         return cls(
             postgres=Postgres(layout.postgres, port=ports.port("postgres"), log=layout.log("postgres")),
             objects=ObjectStore(layout.objects, log=layout.log("objects")),
             mail=MailSink(layout.mail, port=ports.port("mail")),
+            witness=Witness(layout.witness, (), clock, port=ports.port("witness")),
         )
 
 
@@ -76,10 +80,12 @@ async def bring_up(
 ) -> Parts:
     """Start the servers and make everything that the services are configured with, side by side."""
     secrets = Secrets.open(layout)
+    servers.witness.logs = secrets.log_keys()
     async with asyncio.TaskGroup() as group:
         databases = group.create_task(_start_databases(postgres, servers.postgres, secrets))
         group.create_task(objects.start())
         group.create_task(servers.mail.start())
+        group.create_task(servers.witness.start())
         certificates = group.create_task(asyncio.to_thread(_issue_certificates, layout, customers))
         group.create_task(asyncio.to_thread(load_migrations))
     return Parts(
@@ -90,6 +96,7 @@ async def bring_up(
         databases=databases.result(),
         objects=servers.objects,
         mail=servers.mail,
+        witness=servers.witness,
     )
 
 

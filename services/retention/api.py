@@ -1,4 +1,4 @@
-"""The retention service's methods: requests translated, and passed on to deletions, log and Customer view."""
+"""The retention service's methods: requests translated, and passed on to deletions and Customer view."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from idv.errors import Reason
-from idv.retention.v1 import deletions_pb2, log_pb2
+from idv.retention.v1 import deletions_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceServicer
-from idv.retention.v1.log_pb2_grpc import TransparencyLogServiceServicer
-from idv.types.v1 import receipt_pb2
 
 from services.retention.accesses import CustomerView
 from services.retention.deletions import ENDED, Deletions
 from services.retention.erasing import Outcome
-from services.retention.log import TransparencyLog
 from services.retention.messages import PAGE, before
 from services.retention.store import Deletion
 from services.retention.targets import WIDE, Target, parse
+from services.retention.witnessed import WitnessedReceipts
 from services.runtime.instants import timestamp
 from services.runtime.resources import (
     deletion_name,
@@ -38,9 +36,8 @@ _EXPECTED_WIDE: Final = timedelta(hours=6)
 class DeletionApi(DeletionServiceServicer):
     """Deletions, and what a Customer may see of its own data."""
 
-    def __init__(self, deletions: Deletions, view: CustomerView) -> None:
-        self._deletions = deletions
-        self._view = view
+    def __init__(self, deletions: Deletions, view: CustomerView, witnessed: WitnessedReceipts) -> None:
+        self._deletions, self._view, self._witnessed = deletions, view, witnessed
 
     async def CreateDeletion(
         self, request: deletions_pb2.CreateDeletionRequest, context: Any
@@ -52,13 +49,15 @@ class DeletionApi(DeletionServiceServicer):
             counted = await self._deletions.preview(customer, target)
             return deletions_pb2.CreateDeletionResponse(deletion=_preview(target, counted))
         deletion = await self._deletions.create(customer, UUID(request.request_id), target)
-        return deletions_pb2.CreateDeletionResponse(deletion=_message(deletion))
+        message = await self._witnessed.add(_message(deletion))
+        return deletions_pb2.CreateDeletionResponse(deletion=message)
 
     async def GetDeletion(
         self, request: deletions_pb2.GetDeletionRequest, context: Any
     ) -> deletions_pb2.GetDeletionResponse:
         """Describes a deletion."""
-        return deletions_pb2.GetDeletionResponse(deletion=_message(await self._get(request.name)))
+        message = await self._witnessed.add(_message(await self._get(request.name)))
+        return deletions_pb2.GetDeletionResponse(deletion=message)
 
     async def ListDeletions(
         self, request: deletions_pb2.ListDeletionsRequest, context: Any
@@ -101,46 +100,6 @@ class DeletionApi(DeletionServiceServicer):
     async def _get(self, name: str) -> Deletion:
         customer, deletion = parse_deletion(name, field="name")
         return await self._deletions.get(customer, UUID(deletion))
-
-
-class TransparencyLogApi(TransparencyLogServiceServicer):
-    """The log, for anyone: it holds salted hashes, and openings of what concerns no single Customer."""
-
-    def __init__(self, log: TransparencyLog) -> None:
-        self._log = log
-
-    async def GetCheckpoint(
-        self, request: log_pb2.GetCheckpointRequest, context: Any
-    ) -> log_pb2.GetCheckpointResponse:
-        """Returns the newest checkpoint."""
-        head = await self._log.head()
-        checkpoint = receipt_pb2.Checkpoint(
-            note=head.note, tree_size=head.size, root_hash=head.root, sign_time=timestamp(head.sign_time)
-        )
-        return log_pb2.GetCheckpointResponse(checkpoint=checkpoint, verifier_key=self._log.verifier_keys)
-
-    async def ListLogEntries(
-        self, request: log_pb2.ListLogEntriesRequest, context: Any
-    ) -> log_pb2.ListLogEntriesResponse:
-        """Lists leaves in order."""
-        rows, size = await self._log.leaves(request.start_index, request.page_size or PAGE)
-        return log_pb2.ListLogEntriesResponse(entries=map(_log_entry, rows), tree_size=size)
-
-    async def GetInclusionProof(
-        self, request: log_pb2.GetInclusionProofRequest, context: Any
-    ) -> log_pb2.GetInclusionProofResponse:
-        """Proves that a leaf is in a tree."""
-        proof = await self._log.inclusion_proof(request.leaf_index, request.tree_size or None)
-        return log_pb2.GetInclusionProofResponse(
-            hashes=proof.hashes, tree_size=proof.size, root_hash=proof.root
-        )
-
-    async def GetConsistencyProof(
-        self, request: log_pb2.GetConsistencyProofRequest, context: Any
-    ) -> log_pb2.GetConsistencyProofResponse:
-        """Proves that one tree is the beginning of another."""
-        proof = await self._log.consistency_proof(request.first_size, request.second_size or None)
-        return log_pb2.GetConsistencyProofResponse(hashes=proof.hashes, second_size=proof.size)
 
 
 def _preview(target: Target, counted: Sequence[Outcome]) -> deletions_pb2.Deletion:
@@ -190,16 +149,4 @@ def _message(deletion: Deletion) -> deletions_pb2.Deletion:
         message.receipt.json = deletion.receipt
         message.receipt.leaf_index = deletion.leaf_index or 0
         message.receipt.final_time.CopyFrom(timestamp(deletion.final_time))
-    return message
-
-
-def _log_entry(row: Any) -> receipt_pb2.LogEntry:
-    message = receipt_pb2.LogEntry(
-        index=row.leaf_index,
-        leaf_data=row.leaf_data,
-        kind=row.kind,
-        append_time=timestamp(row.append_time),
-    )
-    if row.salt is not None:
-        message.opening.salt, message.opening.entry = row.salt, row.entry
     return message

@@ -73,6 +73,11 @@ class TransparencyLog:
         self._clock = clock
 
     @property
+    def signer(self) -> LogSigner:
+        """Who signs it: its keys, and the use of each."""
+        return self._signer
+
+    @property
     def verifier_keys(self) -> str:
         """The keys that verify its checkpoints, one a line, the present one first."""
         return self._signer.published()
@@ -106,9 +111,9 @@ class TransparencyLog:
         if not fresh:
             return Appended(head, 0)
         edge = await self._edge(connection, head)
-        hashes = [merkle.leaf_hash(entry.opening.leaf()) for entry in fresh]
-        grown = dict(merkle.grow(head.size, edge, hashes))
-        await log_store.add_leaves(connection, head.size, fresh, self._clock.now())
+        data = [entry.opening.leaf() for entry in fresh]
+        grown = dict(merkle.grow(head.size, edge, map(merkle.leaf_hash, data)))
+        await log_store.add_leaves(connection, head.size, fresh, data, self._clock.now())
         await log_store.add_nodes(connection, grown)
         size, nodes = head.size + len(fresh), edge | grown
         new = self._sign(size, merkle.fold([nodes[node] for node in merkle.subtrees(0, size)]))
@@ -117,19 +122,36 @@ class TransparencyLog:
 
     async def append_with_receipt(self, connection: AsyncConnection, entry: Entry) -> tuple[int, str]:
         """Appends one entry that is not logged yet; returns its index and the text of its receipt."""
-        head, leaves = await self.append(connection, [entry])
-        if leaves != 1:
+        receipt = await self.append_once(connection, entry)
+        if receipt is None:
             raise RuntimeError(f"{entry.source} is logged already")
+        return receipt
+
+    async def append_once(self, connection: AsyncConnection, entry: Entry) -> tuple[int, str] | None:
+        """The same for one that may be logged already: then it answers None."""
+        head, leaves = await self.append(connection, [entry])
+        if not leaves:
+            return None
         index = head.size - 1
         plan = merkle.inclusion_plan(index, head.size)
         nodes = await log_store.nodes(connection, (node for part in plan for node in part))
         proof = merkle.prove(plan, nodes)
         return index, receipts.render(entry.opening, entry.opening.leaf(), index, proof, head.note)
 
+    async def locked_head(self, connection: AsyncConnection) -> Head:
+        """The newest signed head, which stays the newest until the caller's transaction ends."""
+        await log_store.lock(connection)
+        return await self._head(connection)
+
     async def head(self) -> Head:
         """The newest signed head."""
         async with self._database.transaction() as connection:
             return await self._head(connection)
+
+    async def tile(self, level: int, begin: int, width: int) -> list[bytes]:
+        """The hashes of `width` perfect subtrees of a level from `begin` on; fewer at the log's end."""
+        async with self._database.transaction() as connection:
+            return await log_store.tile(connection, level, begin, width)
 
     async def leaves(self, begin: int, limit: int) -> tuple[Sequence[Row[tuple[object, ...]]], int]:
         """The leaves from index `begin` on, at most `limit`, and the size of the log."""

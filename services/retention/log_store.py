@@ -7,13 +7,28 @@ from datetime import datetime
 from typing import NamedTuple
 
 from idv.merkle import Node
-from sqlalchemy import Row, insert, select, text, tuple_
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.retention.entries import Entry
 from services.retention.tables import log_checkpoints, log_leaves, log_nodes
 
+# Whole columns at once: one statement of one shape, however many rows.
+_KNOWN = "SELECT source FROM retention.log_leaves WHERE source = ANY ($1::text[])"
+_NODES = (
+    "SELECT level, number, hash FROM unnest($1::smallint[], $2::bigint[]) AS wanted (level, number)"
+    " JOIN retention.log_nodes USING (level, number)"
+)
+_ADD_NODES = (
+    "INSERT INTO retention.log_nodes (level, number, hash)"
+    " SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])"
+)
+_ADD_LEAVES = (
+    "INSERT INTO retention.log_leaves (leaf_index, leaf_data, kind, source, append_time, salt, entry)"
+    " SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::smallint[], $4::text[], $5::timestamptz[],"
+    " $6::bytea[], $7::bytea[])"
+)
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('idv.retention.log', 0))")
 
 
@@ -46,44 +61,63 @@ async def add_head(connection: AsyncConnection, new: Head) -> None:
     await connection.execute(upsert(log_checkpoints).values(new._asdict()).on_conflict_do_nothing())
 
 
-async def known_sources(connection: AsyncConnection, sources: Iterable[str]) -> set[str]:
+async def known_sources(connection: AsyncConnection, sources: Sequence[str]) -> set[str]:
     """Which of these are logged already."""
-    query = select(log_leaves.c.source).where(log_leaves.c.source.in_(list(sources)))
-    return set((await connection.execute(query)).scalars())
+    found = await connection.exec_driver_sql(_KNOWN, (list(sources),))
+    return set(found.scalars())
 
 
 async def nodes(connection: AsyncConnection, wanted: Iterable[Node]) -> dict[Node, bytes]:
-    """The hashes of these nodes, by one read of as many rows."""
+    """The hashes of these nodes, by one statement that reads as many rows."""
     listed = list(wanted)
     if not listed:
         return {}
-    query = select(log_nodes).where(tuple_(log_nodes.c.level, log_nodes.c.number).in_(listed))
-    return {Node(row.level, row.number): row.hash for row in await connection.execute(query)}
+    places = ([node.level for node in listed], [node.number for node in listed])
+    rows = await connection.exec_driver_sql(_NODES, places)
+    return {Node(row.level, row.number): row.hash for row in rows}
+
+
+async def tile(connection: AsyncConnection, level: int, begin: int, width: int) -> list[bytes]:
+    """The hashes of `width` nodes beside each other, from `begin` on; fewer where the log ends before."""
+    query = select(log_nodes.c.hash).where(
+        log_nodes.c.level == level, log_nodes.c.number >= begin, log_nodes.c.number < begin + width
+    )
+    return list((await connection.execute(query.order_by(log_nodes.c.number))).scalars())
 
 
 async def add_nodes(connection: AsyncConnection, grown: Mapping[Node, bytes]) -> None:
     """Stores nodes. A node that is there already fails the transaction: nodes never change."""
-    rows = [{"level": node.level, "number": node.number, "hash": hash_} for node, hash_ in grown.items()]
-    await connection.execute(insert(log_nodes), rows)
+    columns = ([node.level for node in grown], [node.number for node in grown], list(grown.values()))
+    await connection.exec_driver_sql(_ADD_NODES, columns)
 
 
 async def add_leaves(
-    connection: AsyncConnection, begin: int, entries: Sequence[Entry], append_time: datetime
+    connection: AsyncConnection,
+    begin: int,
+    entries: Sequence[Entry],
+    data: Sequence[bytes],
+    append_time: datetime,
 ) -> None:
-    """Stores the leaves of `entries` from index `begin` on; salt and entry only of those that are public."""
-    rows = [
-        {
-            "leaf_index": begin + offset,
-            "leaf_data": entry.opening.leaf(),
-            "kind": entry.kind,
-            "source": entry.source,
-            "append_time": append_time,
-            "salt": entry.opening.salt if entry.public else None,
-            "entry": entry.opening.entry if entry.public else None,
-        }
-        for offset, entry in enumerate(entries)
-    ]
-    await connection.execute(insert(log_leaves), rows)
+    """Stores the leaves of `entries` from index `begin` on, `data` being what each leaf holds.
+
+    Salt and entry are stored only of those that are public.
+    """
+    columns = (
+        list(range(begin, begin + len(entries))),
+        list(data),
+        [entry.kind for entry in entries],
+        [entry.source for entry in entries],
+        [append_time] * len(entries),
+        [entry.opening.salt if entry.public else None for entry in entries],
+        [entry.opening.entry if entry.public else None for entry in entries],
+    )
+    await connection.exec_driver_sql(_ADD_LEAVES, columns)
+
+
+async def count(connection: AsyncConnection, kind: int, begin: int = 0) -> int:
+    """How many leaves of a kind there are, from index `begin` on."""
+    query = select(func.count()).where(log_leaves.c.kind == kind, log_leaves.c.leaf_index >= begin)
+    return int(await connection.scalar(query) or 0)
 
 
 async def leaves(connection: AsyncConnection, begin: int, limit: int) -> Sequence[Row[tuple[object, ...]]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
+from idv.cosignature import WitnessKey
 from idv.retention.v1 import (
     deletions_pb2,
     deletions_pb2_grpc,
@@ -13,27 +15,34 @@ from idv.retention.v1 import (
     rights_pb2_grpc,
 )
 
+from services.retention import tiles
 from services.retention.accesses import CustomerView
 from services.retention.announcements import Announcements
-from services.retention.api import DeletionApi, TransparencyLogApi
+from services.retention.api import DeletionApi
 from services.retention.deletions import Deletions, DeletionTerms
 from services.retention.expiries import Expiries
 from services.retention.log import TransparencyLog
+from services.retention.log_api import TransparencyLogApi
 from services.retention.relaying import Relaying
 from services.retention.relays import Relays
 from services.retention.resumption import Resumption
 from services.retention.rights import RightsApi
 from services.retention.sealing import TargetSeal
-from services.retention.settings import RetentionSettings
+from services.retention.settings import LogSettings, RetentionSettings
 from services.retention.signing import LogSigner
+from services.retention.statements import Statements
 from services.retention.storage_gateway import StorageGateway
+from services.retention.witnessed import WitnessedReceipts
+from services.retention.witnesses import Witness, Witnesses
 from services.runtime.bootstrap import Runtime
 from services.runtime.jobs import PeriodicJob
+from services.runtime.web_server import WebServer
 
 
 async def main(settings: RetentionSettings) -> None:
     """Serves until SIGTERM. Raises StartError, or IdvError UNAVAILABLE when the database is away."""
-    signer = LogSigner.load(settings.log.origin, settings.log.signing_key, settings.log.former_keys)
+    names = settings.log
+    signer = LogSigner.load(names.origin, names.signing_key, names.former_keys, names.also_signing_keys)
     seal = TargetSeal.load(settings.request_key)
     terms = DeletionTerms(
         step=timedelta(seconds=settings.takeover_seconds), opening=timedelta(days=settings.opening_days)
@@ -51,6 +60,8 @@ async def main(settings: RetentionSettings) -> None:
         expiries = Expiries(database, log, storage)
         notice = runtime.channel(settings.notice_target)
         announcements = Announcements(database, log, notice)
+        witnesses = _witnesses(runtime, log, names)
+        statements = Statements(database, log, storage, clock, runtime.log)
         relays = Relays(database, clock, settings.relay.terms)
         relaying = Relaying(database, notice, clock, runtime.log, settings.relay.terms)
 
@@ -59,19 +70,21 @@ async def main(settings: RetentionSettings) -> None:
             ("destructions", settings.jobs.destructions, expiries.run),
             ("announcements", settings.jobs.announcements, announcements.run),
             ("relays", settings.jobs.relays, relaying.run),
+            ("witnesses", settings.jobs.witnesses, witnesses.run),
+            ("statements", settings.jobs.statements, statements.run),
         ):
             runtime.every(PeriodicJob(name, timedelta(seconds=seconds), run))
 
         for add, servicer, module, service in (
             (
                 deletions_pb2_grpc.add_DeletionServiceServicer_to_server,
-                DeletionApi(deletions, CustomerView(storage)),
+                DeletionApi(deletions, CustomerView(storage), WitnessedReceipts(log, witnesses)),
                 deletions_pb2,
                 "DeletionService",
             ),
             (
                 log_pb2_grpc.add_TransparencyLogServiceServicer_to_server,
-                TransparencyLogApi(log),
+                TransparencyLogApi(log, witnesses, statements),
                 log_pb2,
                 "TransparencyLogService",
             ),
@@ -83,4 +96,24 @@ async def main(settings: RetentionSettings) -> None:
             ),
         ):
             runtime.add(add, servicer, module.DESCRIPTOR.services_by_name[service])
-        await runtime.serve()
+        async with AsyncExitStack() as stack:
+            if settings.listen_tiles:
+                files = tiles.application(log, witnesses)
+                served = "log served as tiles"
+                web = WebServer(files, settings.listen_tiles, runtime.log, served=served)
+                await stack.enter_async_context(web)
+            await runtime.serve()
+
+
+def _witnesses(runtime: Runtime, log: TransparencyLog, settings: LogSettings) -> Witnesses:
+    attempts = runtime.telemetry.meter.create_counter(
+        "idv.witness.attempts", description="Attempts to have a checkpoint cosigned, by outcome."
+    )
+    return Witnesses(
+        runtime.database,
+        log,
+        [Witness(one.url, WitnessKey.parse(one.key)) for one in settings.witnesses],
+        settings.quorum,
+        runtime.log,
+        lambda outcome: attempts.add(1, {"outcome": outcome}),
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from idv.checkpoint import NoteError, VerifierKey
+from idv.cosignature import WitnessKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -41,8 +42,30 @@ def _verifier_key(text: str) -> str:
     return text
 
 
+def _witness_key(text: str) -> str:
+    try:
+        WitnessKey.parse(text)
+    except NoteError as error:
+        problem = f"a witness's key cannot be read: {error}"
+        raise checks.fault(problem, "give it as the witness tells it") from error
+    return text
+
+
+class WitnessSettings(BaseModel):
+    """A witness that cosigns the log's checkpoints, by the C2SP tlog-witness protocol."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")]
+    """Where it takes checkpoints: the submission prefix, without `/add-checkpoint`."""
+    key: Annotated[str, AfterValidator(_witness_key)]
+    """Its public key, `name+id+key`, as it publishes it for cosignature/v1."""
+
+
 class LogSettings(BaseModel):
-    """The transparency log's name and keys."""
+    """The transparency log's name and keys, and who witnesses it."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
@@ -52,8 +75,24 @@ class LogSettings(BaseModel):
     """The log's name for ever, in every checkpoint: a URL without its scheme, such as `idv.example/log`."""
     signing_key: Annotated[ReadableFile, AfterValidator(_signing_key)]
     """Ed25519 private key, PKCS #8 in PEM."""
+    also_signing_keys: tuple[Annotated[ReadableFile, AfterValidator(_signing_key)], ...] = ()
+    """Private keys that sign each checkpoint as well, while the signing key is being changed."""
     former_keys: tuple[Annotated[str, AfterValidator(_verifier_key)], ...] = ()
     """Verifier keys of older checkpoints, the newest first; published with the present one."""
+    witnesses: tuple[WitnessSettings, ...] = ()
+    """Who is asked to cosign each checkpoint; best run by others than you."""
+    quorum: Annotated[int, Field(ge=1, le=100)] = 1
+    """Of how many witnesses a cosignature makes a checkpoint a witnessed one."""
+
+    @model_validator(mode="after")
+    def _quorum_can_be_had(self) -> Self:
+        keys = [one.key for one in self.witnesses]
+        if len(set(keys)) != len(keys):
+            raise checks.fault("a witness is named twice: it counts once", "name each in log.witnesses once")
+        if keys and self.quorum > len(keys):
+            problem = f"a quorum of {self.quorum} cannot be had of {len(keys)}"
+            raise checks.fault(problem, "lower log.quorum or name more witnesses")
+        return self
 
 
 class JobSettings(BaseModel):
@@ -69,6 +108,10 @@ class JobSettings(BaseModel):
     """Seconds between two looks for versions that notice announced, to log them."""
     relays: Annotated[float, Field(gt=0)] = 10.0
     """Seconds between two looks for end users' requests to relay, to follow or to remind of."""
+    witnesses: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds between two looks for a checkpoint that a witness has not cosigned yet."""
+    statements: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two looks whether the day's statement is made."""
 
 
 class RelaySettings(BaseModel):
@@ -107,6 +150,8 @@ class RetentionSettings(ServiceSettings):
     notice_target: Address
     """Where notice is reached, by mutual TLS."""
     log: LogSettings
+    listen_tiles: Address | None = None
+    """`host:port` where the log is served as files over plain HTTP (C2SP tlog-tiles); not at all if unset."""
     request_key: Annotated[ReadableFile, AfterValidator(_request_key)]
     """32 random bytes as base64: seals what a deletion is of until done, and keys the digests of requests."""
     jobs: JobSettings = JobSettings()

@@ -86,6 +86,13 @@ class StorageGateway:
         answer = await self._stub.ListDestructions(pb.ListDestructionsRequest(after=after, page_size=limit))
         return list(answer.destructions)
 
+    async def inspect_terms(self, since: datetime | None) -> pb.InspectTermsResponse:
+        """Figures of what is held, and whether anything past its term can be read; new ones since `since`."""
+        request = pb.InspectTermsRequest()
+        if since is not None:
+            request.since_time.FromDatetime(since)
+        return await self._stub.InspectTerms(request)
+
     async def records(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
         """A page of a Customer's records, not opened."""
         return await self._stub.ListRecords(request)

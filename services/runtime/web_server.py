@@ -34,7 +34,9 @@ class WebServer:
     start. Raises OSError when the port is taken.
     """
 
-    def __init__(self, application: ASGIApp, address: str, log: Log, *, served: str) -> None:
+    def __init__(
+        self, application: ASGIApp, address: str, log: Log | None = None, *, served: str = ""
+    ) -> None:
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -59,7 +61,8 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        self._log.info(self._served, address=self.address)
+        if self._log:
+            self._log.info(self._served, address=self.address)
         return self
 
     async def __aexit__(

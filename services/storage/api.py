@@ -17,6 +17,7 @@ from services.runtime.resources import parse_record, parse_session
 from services.storage import pages
 from services.storage.accesses import AccessLog, Reading
 from services.storage.erasure import Erasure
+from services.storage.inspection import Inspection
 from services.storage.instants import timestamp
 from services.storage.listing import Listing
 from services.storage.opt_outs import OptOuts
@@ -48,6 +49,7 @@ class Parts:
     preview: Preview
     restrictions: Restrictions
     opt_outs: OptOuts
+    inspection: Inspection
     claim: str
 
 
@@ -165,6 +167,12 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         async with self._parts.database.transaction() as connection:
             rows = await key_store.list_destructions(connection, request.after, size)
         return storage_pb2.ListDestructionsResponse(destructions=[_destruction(row) for row in rows])
+
+    async def InspectTerms(
+        self, request: storage_pb2.InspectTermsRequest, context: Any
+    ) -> storage_pb2.InspectTermsResponse:
+        """See the contract."""
+        return await self._parts.inspection.inspect(request)
 
     async def SetRestriction(
         self, request: storage_pb2.SetRestrictionRequest, context: Any

@@ -18,6 +18,7 @@ from services.storage.days import Days
 from services.storage.erasure import Erasure
 from services.storage.expiry import Expiry, Stores
 from services.storage.grants import Grants
+from services.storage.inspection import Inspection
 from services.storage.keys import Keyring
 from services.storage.listing import Listing, Subjects
 from services.storage.objects import Objects
@@ -91,6 +92,7 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
     changes = Changes(database, keys, days, clock)
     restrictions = Restrictions(database, keys, changes, clock)
     opt_outs = OptOuts(CustomerKeys(database, around.authority), changes, clock)
+    reader = Reader(database, opener, objects, accesses, clock)
     parts = Parts(
         database=database,
         sessions=Sessions(
@@ -102,13 +104,14 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
             *(sealer, objects, writer), object_bytes=limits.object_bytes, in_flight=limits.objects_in_flight
         ),
         opener=opener,
-        reader=Reader(database, opener, objects, accesses, clock),
+        reader=reader,
         listing=Listing(database, subjects, opener, clock),
         accesses=accesses,
         erasure=erasure,
         preview=Preview(database, days, targets, clock),
         restrictions=restrictions,
         opt_outs=opt_outs,
+        inspection=Inspection(database, days, keys, reader, clock),
         claim=around.authority.claim,
     )
     stores = Stores(database, around.owner, objects)

@@ -81,6 +81,18 @@ class Keyring:
             if epoch in stored:
                 await self._prove_dead(epoch, *stored[epoch])
 
+    async def opens(self, epoch: Epoch) -> bool:
+        """Whether the sealed root key still opens, due or not: for whoever checks that it was destroyed."""
+        async with self._database.transaction() as connection:
+            stored = await key_store.find_root(connection, epoch)
+        if stored is None or stored.sealed is None:
+            return False
+        try:
+            await self._authority.open(key_name(epoch), stored.version, stored.sealed)
+        except KeyDestroyedError:
+            return False
+        return True
+
     async def _sealed(self, days: set[date]) -> dict[Epoch, tuple[int, bytes]]:
         async with self._database.transaction() as connection:
             return await key_store.find_sealed(await driver(connection), days)

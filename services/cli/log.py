@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from idv import checkpoint as notes
 from idv import merkle
+from idv.cosignature import WitnessKey, cosignatures
 from idv.retention.v1 import log_pb2
 from idv.retention.v1.log_pb2_grpc import TransparencyLogServiceStub
 from idv.types.v1 import receipt_pb2
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 app = group("Read the transparency log and verify its proofs. It holds salted hashes: anyone may read it.")
 
+_USES = {
+    log_pb2.LOG_KEY_USE_SIGNS: "signs",
+    log_pb2.LOG_KEY_USE_SIGNS_TOO: "signs too",
+    log_pb2.LOG_KEY_USE_FORMER: "signed before",
+}
 _KINDS = receipt_pb2.EntryKind.DESCRIPTOR
 
 
@@ -35,18 +42,24 @@ _KINDS = receipt_pb2.EntryKind.DESCRIPTOR
     [
         ("The newest signed head", "idv log checkpoint"),
         ("Keep it, to compare later", "idv log checkpoint --save monday.checkpoint"),
+        ("The newest that witnesses cosigned", "idv log checkpoint --witnessed"),
     ],
 )
 async def checkpoint(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="FILE", help="Keep the signed note here.")
     ] = None,
+    witnessed: Annotated[
+        bool, typer.Option("--witnessed", help="Only one that enough witnesses cosigned.")
+    ] = False,
     connect: Connect = READY_FILE,
     as_json: Json = False,
 ) -> None:
-    """Fetch the newest checkpoint and check its signature."""
+    """Fetch the newest checkpoint and check its signature, and its witnesses'."""
     async with Suite(Ready.read(connect)) as suite:
-        note = await newest(suite)
+        asked = log_pb2.GetCheckpointRequest(witnessed=witnessed)
+        answer = await _log(suite).GetCheckpoint(asked, timeout=CALL_SECONDS)
+        note = answer.checkpoint
     head = opened(note.note, suite.ready.log_public_key)
     if save:
         save.write_text(note.note)
@@ -56,6 +69,7 @@ async def checkpoint(
         "leaves": str(head.size),
         "root": head.root.hex(),
         "signed": shown_time(note.sign_time),
+        "cosigned": _cosigned(note.note, answer.witness_keys),
     }
     Output(as_json).answer(plain(note), _seal("signed by the log's key"), facts_table(facts))
 
@@ -156,6 +170,20 @@ async def verify(
     Output(as_json).answer(value, _seal("nothing was taken back or changed"), facts_table(facts))
 
 
+@command(app, "keys", [("Which keys are the log's, and which signs?", "idv log keys")])
+async def keys(connect: Connect = READY_FILE, as_json: Json = False) -> None:
+    """Show the log's public keys, each with its use, and those of the witnesses it asks.
+
+    To verify with, take keys from a place you trust and compare: the log itself cannot vouch for them.
+    """
+    async with Suite(Ready.read(connect)) as suite:
+        answer = await _log(suite).GetCheckpoint(log_pb2.GetCheckpointRequest(), timeout=CALL_SECONDS)
+    rows = [(_USES.get(key.use, str(key.use)), key.verifier_key) for key in answer.keys]
+    rows += [("witness", key) for key in answer.witness_keys]
+    value = {"keys": [plain(key) for key in answer.keys], "witness_keys": list(answer.witness_keys)}
+    Output(as_json).answer(value, rows_table(("Use", "Public key"), rows))
+
+
 async def newest(suite: Suite) -> receipt_pb2.Checkpoint:
     """The newest checkpoint, unchecked."""
     answer = await _log(suite).GetCheckpoint(log_pb2.GetCheckpointRequest(), timeout=CALL_SECONDS)
@@ -191,6 +219,15 @@ def opened(note: str, key: str) -> notes.Checkpoint:
         return notes.open_checkpoint(note, keys)[0]
     except notes.NoteError as error:
         raise NotAsPromisedError(f"the checkpoint cannot be trusted: {error}") from error
+
+
+def _cosigned(note: str, keys: Iterable[str]) -> str | None:
+    """Who cosigned the checkpoint, and when, by the keys that the log names. Raises NotAsPromisedError."""
+    try:
+        found = cosignatures(note, map(WitnessKey.parse, keys))
+    except notes.NoteError as error:
+        raise NotAsPromisedError(f"a witness did not sign what it should have signed: {error}") from error
+    return "\n".join(f"{one.witness.name}, {one.time:%Y-%m-%dT%H:%M:%SZ}" for one in found) or None
 
 
 def _log(suite: Suite) -> TransparencyLogServiceAsyncStub:

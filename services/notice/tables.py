@@ -1,4 +1,4 @@
-"""The schema of the notice service: versions and their changes of state, Customers, mail, answered calls.
+"""The schema of the notice service: versions and their changes of state, Customers, mail, deliveries, calls.
 
 Tables of Customers' rows are walled by row-level security. Beside each stands one of ids only, by which
 lists and workers find rows without acting for every Customer at once.
@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -145,3 +146,69 @@ mail_work = Table(
     Index(None, "due_time"),
 )
 """Mails that have no final state. Ids only."""
+
+audiences = Table(
+    "audiences",
+    METADATA,
+    Column("version", Integer, ForeignKey(versions.c.number), primary_key=True, autoincrement=False),
+    Column("audience", BigInteger, nullable=False),  # Customers at the announcement; never changes
+    Column("held", BigInteger, nullable=False),  # of them, without a final state: what the gate waits for
+    Column("queued", BigInteger, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("bounced", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("covered", BigInteger, nullable=False),
+    # How the audience was told, counted where a delivery's hold ends.
+    Column("told_accepted", BigInteger, nullable=False),
+    Column("told_covered", BigInteger, nullable=False),
+    Column("complete_time", _INSTANT),  # when the gate had nothing left to wait for
+    Column("pause_time", _INSTANT),
+    Column("website_time", _INSTANT),  # since when the website shows the version
+    # From here on the pace is measured.
+    Column("pace_time", _INSTANT, nullable=False),
+    Column("pace_queued", BigInteger, nullable=False),
+)
+"""A version that Customers are told of, with its counts. Its row's lock puts what ends deliveries in order."""
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("version", Integer, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),  # idv.notice.v1.DeliveryState
+    Column("audience", Boolean, nullable=False),  # registered at the announcement
+    Column("held", Boolean, nullable=False),  # the gate waits for it; once false it stays so
+    Column("attempts", Integer, nullable=False),
+    Column("create_time", _INSTANT, nullable=False),  # when it was put into the queue
+    Column("state_time", _INSTANT, nullable=False),
+    Column("due_time", _INSTANT),  # while queued
+    PrimaryKeyConstraint("version", "tenant"),
+    Index("ix_deliveries_due", "version", "due_time", postgresql_where=text("due_time IS NOT NULL")),
+    Index("ix_deliveries_failed", "version", postgresql_where=text("state = 4")),
+)
+"""Who is told of which version, and how far that is. Ids only: made for any number of Customers at once."""
+
+delivery_evidence = Table(
+    "delivery_evidence",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("recipient", Text, nullable=False),  # as in the envelope
+    Column("state", SmallInteger, nullable=False),  # idv.notice.v1.DeliveryState
+    Column("reply", Text, nullable=False),  # what the mail server, or the bounce, said last
+    Column("reply_time", _INSTANT, nullable=False),
+    PrimaryKeyConstraint("tenant", "version", "recipient"),
+)
+"""What explains a delivery's state: the last reply for each address."""
+
+acknowledgements = Table(
+    "acknowledgements",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("kind", SmallInteger, nullable=False),  # idv.notice.v1.AcknowledgementKind
+    Column("channel", SmallInteger, nullable=False),  # idv.notice.v1.AcknowledgementChannel
+    Column("acknowledge_time", _INSTANT, nullable=False),
+    PrimaryKeyConstraint("tenant", "version", "kind"),
+)
+"""Who has seen or accepted which version; the first time counts."""

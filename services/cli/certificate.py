@@ -36,6 +36,7 @@ def certificate(receipt: str, proven: VerifiedReceipt, language: Language) -> st
         language=language.value,
         title=words.titles.get(proven.kind, words.title),
         lead=words.leads.get(proven.kind, words.lead),
+        deletion=proven.kind == "deletion",
         broken=proven.entry.get("nothing_past_term_readable") == "no",
         facts=[(words.fields.get(name, name), *_shown(name, value, words)) for name, value in _entry(proven)],
         checkpoint=proven.checkpoint,

@@ -26,6 +26,7 @@ class Words:
     none: str
     limits_title: str
     limits: str
+    limits_of_deletion: str
     check_title: str
     check: str
     receipt: str
@@ -54,12 +55,12 @@ _ENGLISH = Words(
     cosigned="Cosigned by",
     none="no witness whose key was given",
     limits_title="What it does not say",
-    limits="It proves what the service signed and when it said so, not that no copy exists anywhere. It "
-    "names no person: what was deleted can be confirmed only by who knows the request’s id and what was "
-    "asked for.",
+    limits="It proves what the service signed and when it said so, not that no copy exists anywhere.",
+    limits_of_deletion="It names no person: what was deleted can be confirmed only by who knows the request's id "
+    "and what was asked for.",
     check_title="Verify it again",
     check="This page is no proof; the receipt below is. Save it as a file, exactly as it stands, and verify "
-    "it with the log’s public key from a place you trust:",
+    "it with the log's public key from a place you trust:",
     receipt="The receipt",
     fields={
         "scope": "What kind of data",
@@ -134,8 +135,8 @@ _CHINESE = Words(
     cosigned="共同签名者",
     none="所给密钥的见证者均未签名",
     limits_title="本证明不包含的内容",
-    limits="它证明服务签署了什么以及何时签署，并不证明任何地方都不存在副本。它不指明任何个人："
-    "只有知道请求编号及请求内容的人才能确认所删除的是什么。",
+    limits="它证明服务签署了什么以及何时签署，并不证明任何地方都不存在副本。",
+    limits_of_deletion="它不指明任何个人：只有知道请求编号及请求内容的人才能确认所删除的是什么。",
     check_title="再次验证",
     check="本页不是证明，下面的回执才是。请将其原样保存为文件，并用从可信处取得的日志公钥验证：",
     receipt="回执",

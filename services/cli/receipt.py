@@ -66,7 +66,7 @@ def verify(
     category: Annotated[_Names, typer.Option(help="A category, such as `face_image`.")] = None,
     start: Annotated[
         datetime | None,
-        typer.Option("--from", formats=_TIMES, help="What was received from here on, in UTC."),
+        typer.Option("--from", formats=_TIMES, help="Received from here on, in UTC."),
     ] = None,
     end: Annotated[
         datetime | None, typer.Option("--until", formats=_TIMES, help="Up to here, in UTC.")
@@ -150,7 +150,7 @@ async def witness(
     connect: Connect = READY_FILE,
     as_json: Json = False,
 ) -> None:
-    """Fetch the proof of the receipt's leaf under the newest witnessed checkpoint, and write both as a receipt.
+    """Fetch the proof of the receipt's leaf under the newest witnessed checkpoint: as a receipt again.
 
     The log is asked for its public part alone; what the receipt is of is not told.
     """
@@ -166,9 +166,7 @@ async def witness(
         proof = await log.GetInclusionProof(request, timeout=CALL_SECONDS)
         key, by = suite.ready.log_public_key, suite.ready.witness_key
     renewed = receipts.renew(text, proof.hashes, head.note)
-    target = out or (
-        file.with_suffix(".witnessed.json") if str(file) != "-" else Path("receipt.witnessed.json")
-    )
+    target = out or _beside(file, ".witnessed.json")
     target.write_text(renewed)
     Output(as_json).answer(
         {"receipt_file": str(target), "leaf_index": index, "tree_size": head.tree_size},
@@ -203,12 +201,16 @@ def print_certificate(
     text = verifying.read(file)
     witnesses = verifying.witnesses_of(witness, witness_file, quorum)
     proven = verifying.verified(text, verifying.keys_of(key, key_file), opening, witnesses, quorum)
-    target = out or (file.with_suffix(".html") if str(file) != "-" else Path("receipt.html"))
+    target = out or _beside(file, ".html")
     target.write_text(certificate(text.decode(), proven, language), encoding="utf-8")
     Output(as_json).answer(
         {"certificate_file": str(target), "verified": True},
         facts_table({"certificate": str(target), "leaf": f"{proven.leaf_index} of {proven.checkpoint.size}"}),
     )
+
+
+def _beside(file: Path, suffix: str) -> Path:
+    return Path("receipt" if str(file) == "-" else file).with_suffix(suffix)
 
 
 def _index(text: str) -> int:

@@ -21,19 +21,15 @@ KeyFile = Annotated[
 ]
 WitnessKeys = Annotated[
     list[str] | None,
-    typer.Option(
-        "--witness", metavar="KEY", help="The key of a witness that must have cosigned; repeatable."
-    ),
+    typer.Option("--witness", metavar="KEY", help="A witness that must have cosigned; repeatable."),
 ]
 WitnessFile = Annotated[
     Path | None,
-    typer.Option("--witness-file", metavar="FILE", help="A file with witnesses' keys, one a line."),
+    typer.Option("--witness-file", metavar="FILE", help="Witnesses' keys, one a line."),
 ]
 Quorum = Annotated[
     int | None,
-    typer.Option(
-        min=0, metavar="N", help="So many of the witnesses must have cosigned. Default: all of them."
-    ),
+    typer.Option(min=0, metavar="N", help="So many of the witnesses must have cosigned. Default: all."),
 ]
 OpeningFile = Annotated[
     Path | None,
@@ -51,7 +47,7 @@ _REMEDIES = {
     _Fault.WRONG_KEY: "take the keys from a place you trust",
     _Fault.OTHER_LOG: "give the public key of the log that issued the receipt",
     _Fault.COSIGNATURE_ALTERED: "get the receipt again from the service",
-    _Fault.NOT_WITNESSED: "get it under a witnessed checkpoint with `idv receipt witness`, or ask fewer with --quorum",
+    _Fault.NOT_WITNESSED: "get it witnessed with `idv receipt witness`, or lower --quorum",
 }
 
 
@@ -68,7 +64,7 @@ def keys_of(key: str | None, key_file: Path | None) -> str:
 
 
 def witnesses_of(keys: list[str] | None, file: Path | None, quorum: int | None) -> str:
-    """The witnesses' keys, one a line. Raises INVALID_ARGUMENT where fewer are given than must have cosigned."""
+    """The witnesses' keys, one a line. Raises INVALID_ARGUMENT where the quorum is above their number."""
     lines = [*(keys or []), *(file.read_text().splitlines() if file else [])]
     given = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if quorum is not None and quorum > len(given):

@@ -29,7 +29,7 @@ from idv.types.v1 import data_pb2 as idv_dot_types_dot_v1_dot_data__pb2
 from idv.types.v1 import processing_pb2 as idv_dot_types_dot_v1_dot_processing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1didv/retention/v1/rights.proto\x12\x10idv.retention.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x17idv/types/v1/data.proto\x1a\x1didv/types/v1/processing.proto\"\xa1\x01\n\x14\x45xportSubjectRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06offset\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\";\n\x15\x45xportSubjectResponse\x12\x12\n\x05\x63hunk\x18\x01 \x01(\x0c\x42\x03\x80\x01\x01\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"|\n\x14\x43orrectRecordRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12,\n\x05items\x18\x03 \x01(\x0b\x32\x15.idv.types.v1.ItemSetB\x06\xbaH\x03\xc8\x01\x01\"=\n\x15\x43orrectRecordResponse\x12$\n\x06record\x18\x01 \x01(\x0b\x32\x14.idv.types.v1.Record\"\xd8\x01\n\x15SetRestrictionRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x12\n\nrestricted\x18\x04 \x01(\x08\x12\x39\n\x06reason\x18\x05 \x01(\x0e\x32\x1f.idv.types.v1.RestrictionReasonB\x08\xbaH\x05\x82\x01\x02\x10\x01\"_\n\x16SetRestrictionResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x10SetOptOutRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x05items\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x11\n\topted_out\x18\x05 \x01(\x08\"E\n\x11SetOptOutResponse\x12\x30\n\x0copt_out_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x02\n\x05Relay\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.idv.retention.v1.RequestKind\x12\x13\n\x0b\x63\x61se_number\x18\x03 \x01(\t\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05state\x18\x07 \x01(\x0e\x32\x1c.idv.retention.v1.RelayState\x12/\n\x0bremind_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x1aRelayEndUserRequestRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x37\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.idv.retention.v1.RequestKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\x1d\n\x1bRelayEndUserRequestResponse\"\x84\x01\n\x11ListRelaysRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"V\n\x12ListRelaysResponse\x12\'\n\x06relays\x18\x01 \x03(\x0b\x32\x17.idv.retention.v1.Relay\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13ResolveRelayRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\">\n\x14ResolveRelayResponse\x12&\n\x05relay\x18\x01 \x01(\x0b\x32\x17.idv.retention.v1.Relay*\xa7\x01\n\x0bRequestKind\x12\x1c\n\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11REQUEST_KIND_KNOW\x10\x01\x12\x17\n\x13REQUEST_KIND_DELETE\x10\x02\x12\x18\n\x14REQUEST_KIND_CORRECT\x10\x03\x12\x16\n\x12REQUEST_KIND_LIMIT\x10\x04\x12\x18\n\x14REQUEST_KIND_OPT_OUT\x10\x05*\xab\x01\n\nRelayState\x12\x1b\n\x17RELAY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13RELAY_STATE_ENTERED\x10\x01\x12\x16\n\x12RELAY_STATE_QUEUED\x10\x02\x12\x16\n\x12RELAY_STATE_MAILED\x10\x03\x12\x1d\n\x19RELAY_STATE_UNDELIVERABLE\x10\x04\x12\x18\n\x14RELAY_STATE_RESOLVED\x10\x05\x32\x88\x07\n\rRightsService\x12}\n\rExportSubject\x12&.idv.retention.v1.ExportSubjectRequest\x1a\'.idv.retention.v1.ExportSubjectResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent0\x01\x12y\n\rCorrectRecord\x12&.idv.retention.v1.CorrectRecordRequest\x1a\'.idv.retention.v1.CorrectRecordResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04name\x12~\n\x0eSetRestriction\x12\'.idv.retention.v1.SetRestrictionRequest\x1a(.idv.retention.v1.SetRestrictionResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12o\n\tSetOptOut\x12\".idv.retention.v1.SetOptOutRequest\x1a#.idv.retention.v1.SetOptOutResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12\x96\x01\n\x13RelayEndUserRequest\x12,.idv.retention.v1.RelayEndUserRequestRequest\x1a-.idv.retention.v1.RelayEndUserRequestResponse\"\"\x8a\xb5\x18\x1e\x08\x01\x12\tretention\"\x07support2\x06parent\x12{\n\nListRelays\x12#.idv.retention.v1.ListRelaysRequest\x1a$.idv.retention.v1.ListRelaysResponse\"\"\x8a\xb5\x18\x1e\x08\x01\x12\tretention\"\x07support2\x06parent\x12v\n\x0cResolveRelay\x12%.idv.retention.v1.ResolveRelayRequest\x1a&.idv.retention.v1.ResolveRelayResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1didv/retention/v1/rights.proto\x12\x10idv.retention.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x17idv/types/v1/data.proto\x1a\x1didv/types/v1/processing.proto\"\xa1\x01\n\x14\x45xportSubjectRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x06offset\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"Q\n\x15\x45xportSubjectResponse\x12\x12\n\x05\x63hunk\x18\x01 \x01(\x0c\x42\x03\x80\x01\x01\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x14\n\x0crecord_bytes\x18\x03 \x01(\x03\"\x82\x01\n\x15\x45xportCustomerRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x06offset\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"R\n\x16\x45xportCustomerResponse\x12\x12\n\x05\x63hunk\x18\x01 \x01(\x0c\x42\x03\x80\x01\x01\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x14\n\x0crecord_bytes\x18\x03 \x01(\x03\"|\n\x14\x43orrectRecordRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12,\n\x05items\x18\x03 \x01(\x0b\x32\x15.idv.types.v1.ItemSetB\x06\xbaH\x03\xc8\x01\x01\"O\n\x15\x43orrectRecordResponse\x12$\n\x06record\x18\x01 \x01(\x0b\x32\x14.idv.types.v1.Record\x12\x10\n\x08\x64\x65letion\x18\x02 \x01(\t\"\xd8\x01\n\x15SetRestrictionRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x12\n\nrestricted\x18\x04 \x01(\x08\x12\x39\n\x06reason\x18\x05 \x01(\x0e\x32\x1f.idv.types.v1.RestrictionReasonB\x08\xbaH\x05\x82\x01\x02\x10\x01\"_\n\x16SetRestrictionResponse\x12\x14\n\x0crecord_count\x18\x01 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x10SetOptOutRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1e\n\x07subject\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x05items\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x11\n\topted_out\x18\x05 \x01(\x08\"E\n\x11SetOptOutResponse\x12\x30\n\x0copt_out_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x02\n\x05Relay\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.idv.retention.v1.RequestKind\x12\x13\n\x0b\x63\x61se_number\x18\x03 \x01(\t\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05state\x18\x07 \x01(\x0e\x32\x1c.idv.retention.v1.RelayState\x12/\n\x0bremind_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa7\x01\n\x1aRelayEndUserRequestRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x37\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.idv.retention.v1.RequestKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\"\x1d\n\x1bRelayEndUserRequestResponse\"\x84\x01\n\x11ListRelaysRequest\x12\x32\n\x06parent\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d\x32\x1b^customers/[a-z0-9-]{3,40}$\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"V\n\x12ListRelaysResponse\x12\'\n\x06relays\x18\x01 \x03(\x0b\x32\x17.idv.retention.v1.Relay\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x13ResolveRelayRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\">\n\x14ResolveRelayResponse\x12&\n\x05relay\x18\x01 \x01(\x0b\x32\x17.idv.retention.v1.Relay*\xa7\x01\n\x0bRequestKind\x12\x1c\n\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11REQUEST_KIND_KNOW\x10\x01\x12\x17\n\x13REQUEST_KIND_DELETE\x10\x02\x12\x18\n\x14REQUEST_KIND_CORRECT\x10\x03\x12\x16\n\x12REQUEST_KIND_LIMIT\x10\x04\x12\x18\n\x14REQUEST_KIND_OPT_OUT\x10\x05*\xab\x01\n\nRelayState\x12\x1b\n\x17RELAY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13RELAY_STATE_ENTERED\x10\x01\x12\x16\n\x12RELAY_STATE_QUEUED\x10\x02\x12\x16\n\x12RELAY_STATE_MAILED\x10\x03\x12\x1d\n\x19RELAY_STATE_UNDELIVERABLE\x10\x04\x12\x18\n\x14RELAY_STATE_RESOLVED\x10\x05\x32\x94\x08\n\rRightsService\x12}\n\rExportSubject\x12&.idv.retention.v1.ExportSubjectRequest\x1a\'.idv.retention.v1.ExportSubjectResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent0\x01\x12\x89\x01\n\x0e\x45xportCustomer\x12\'.idv.retention.v1.ExportCustomerRequest\x1a(.idv.retention.v1.ExportCustomerResponse\"\"\x8a\xb5\x18\x1e\x08\x01\x12\tretention\"\x07officer2\x06parent0\x01\x12y\n\rCorrectRecord\x12&.idv.retention.v1.CorrectRecordRequest\x1a\'.idv.retention.v1.CorrectRecordResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04name\x12~\n\x0eSetRestriction\x12\'.idv.retention.v1.SetRestrictionRequest\x1a(.idv.retention.v1.SetRestrictionResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12o\n\tSetOptOut\x12\".idv.retention.v1.SetOptOutRequest\x1a#.idv.retention.v1.SetOptOutResponse\"\x19\x8a\xb5\x18\x15\x08\x01\x12\tretention2\x06parent\x12\x96\x01\n\x13RelayEndUserRequest\x12,.idv.retention.v1.RelayEndUserRequestRequest\x1a-.idv.retention.v1.RelayEndUserRequestResponse\"\"\x8a\xb5\x18\x1e\x08\x01\x12\tretention\"\x07support2\x06parent\x12{\n\nListRelays\x12#.idv.retention.v1.ListRelaysRequest\x1a$.idv.retention.v1.ListRelaysResponse\"\"\x8a\xb5\x18\x1e\x08\x01\x12\tretention\"\x07support2\x06parent\x12v\n\x0cResolveRelay\x12%.idv.retention.v1.ResolveRelayRequest\x1a&.idv.retention.v1.ResolveRelayResponse\"\x17\x8a\xb5\x18\x13\x08\x01\x12\tretention2\x04nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +46,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTSUBJECTREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_EXPORTSUBJECTRESPONSE'].fields_by_name['chunk']._loaded_options = None
   _globals['_EXPORTSUBJECTRESPONSE'].fields_by_name['chunk']._serialized_options = b'\200\001\001'
+  _globals['_EXPORTCUSTOMERREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_EXPORTCUSTOMERREQUEST'].fields_by_name['parent']._serialized_options = b'\272H\037r\0352\033^customers/[a-z0-9-]{3,40}$'
+  _globals['_EXPORTCUSTOMERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_EXPORTCUSTOMERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_EXPORTCUSTOMERREQUEST'].fields_by_name['offset']._loaded_options = None
+  _globals['_EXPORTCUSTOMERREQUEST'].fields_by_name['offset']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_EXPORTCUSTOMERRESPONSE'].fields_by_name['chunk']._loaded_options = None
+  _globals['_EXPORTCUSTOMERRESPONSE'].fields_by_name['chunk']._serialized_options = b'\200\001\001'
   _globals['_CORRECTRECORDREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CORRECTRECORDREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\200\002'
   _globals['_CORRECTRECORDREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -86,6 +94,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVERELAYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_RIGHTSSERVICE'].methods_by_name['ExportSubject']._loaded_options = None
   _globals['_RIGHTSSERVICE'].methods_by_name['ExportSubject']._serialized_options = b'\212\265\030\025\010\001\022\tretention2\006parent'
+  _globals['_RIGHTSSERVICE'].methods_by_name['ExportCustomer']._loaded_options = None
+  _globals['_RIGHTSSERVICE'].methods_by_name['ExportCustomer']._serialized_options = b'\212\265\030\036\010\001\022\tretention\"\007officer2\006parent'
   _globals['_RIGHTSSERVICE'].methods_by_name['CorrectRecord']._loaded_options = None
   _globals['_RIGHTSSERVICE'].methods_by_name['CorrectRecord']._serialized_options = b'\212\265\030\023\010\001\022\tretention2\004name'
   _globals['_RIGHTSSERVICE'].methods_by_name['SetRestriction']._loaded_options = None
@@ -98,40 +108,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RIGHTSSERVICE'].methods_by_name['ListRelays']._serialized_options = b'\212\265\030\036\010\001\022\tretention\"\007support2\006parent'
   _globals['_RIGHTSSERVICE'].methods_by_name['ResolveRelay']._loaded_options = None
   _globals['_RIGHTSSERVICE'].methods_by_name['ResolveRelay']._serialized_options = b'\212\265\030\023\010\001\022\tretention2\004name'
-  _globals['_REQUESTKIND']._serialized_start=2074
-  _globals['_REQUESTKIND']._serialized_end=2241
-  _globals['_RELAYSTATE']._serialized_start=2244
-  _globals['_RELAYSTATE']._serialized_end=2415
+  _globals['_REQUESTKIND']._serialized_start=2331
+  _globals['_REQUESTKIND']._serialized_end=2498
+  _globals['_RELAYSTATE']._serialized_start=2501
+  _globals['_RELAYSTATE']._serialized_end=2672
   _globals['_EXPORTSUBJECTREQUEST']._serialized_start=197
   _globals['_EXPORTSUBJECTREQUEST']._serialized_end=358
   _globals['_EXPORTSUBJECTRESPONSE']._serialized_start=360
-  _globals['_EXPORTSUBJECTRESPONSE']._serialized_end=419
-  _globals['_CORRECTRECORDREQUEST']._serialized_start=421
-  _globals['_CORRECTRECORDREQUEST']._serialized_end=545
-  _globals['_CORRECTRECORDRESPONSE']._serialized_start=547
-  _globals['_CORRECTRECORDRESPONSE']._serialized_end=608
-  _globals['_SETRESTRICTIONREQUEST']._serialized_start=611
-  _globals['_SETRESTRICTIONREQUEST']._serialized_end=827
-  _globals['_SETRESTRICTIONRESPONSE']._serialized_start=829
-  _globals['_SETRESTRICTIONRESPONSE']._serialized_end=924
-  _globals['_SETOPTOUTREQUEST']._serialized_start=927
-  _globals['_SETOPTOUTREQUEST']._serialized_end=1103
-  _globals['_SETOPTOUTRESPONSE']._serialized_start=1105
-  _globals['_SETOPTOUTRESPONSE']._serialized_end=1174
-  _globals['_RELAY']._serialized_start=1177
-  _globals['_RELAY']._serialized_end=1504
-  _globals['_RELAYENDUSERREQUESTREQUEST']._serialized_start=1507
-  _globals['_RELAYENDUSERREQUESTREQUEST']._serialized_end=1674
-  _globals['_RELAYENDUSERREQUESTRESPONSE']._serialized_start=1676
-  _globals['_RELAYENDUSERREQUESTRESPONSE']._serialized_end=1705
-  _globals['_LISTRELAYSREQUEST']._serialized_start=1708
-  _globals['_LISTRELAYSREQUEST']._serialized_end=1840
-  _globals['_LISTRELAYSRESPONSE']._serialized_start=1842
-  _globals['_LISTRELAYSRESPONSE']._serialized_end=1928
-  _globals['_RESOLVERELAYREQUEST']._serialized_start=1930
-  _globals['_RESOLVERELAYREQUEST']._serialized_end=2007
-  _globals['_RESOLVERELAYRESPONSE']._serialized_start=2009
-  _globals['_RESOLVERELAYRESPONSE']._serialized_end=2071
-  _globals['_RIGHTSSERVICE']._serialized_start=2418
-  _globals['_RIGHTSSERVICE']._serialized_end=3322
+  _globals['_EXPORTSUBJECTRESPONSE']._serialized_end=441
+  _globals['_EXPORTCUSTOMERREQUEST']._serialized_start=444
+  _globals['_EXPORTCUSTOMERREQUEST']._serialized_end=574
+  _globals['_EXPORTCUSTOMERRESPONSE']._serialized_start=576
+  _globals['_EXPORTCUSTOMERRESPONSE']._serialized_end=658
+  _globals['_CORRECTRECORDREQUEST']._serialized_start=660
+  _globals['_CORRECTRECORDREQUEST']._serialized_end=784
+  _globals['_CORRECTRECORDRESPONSE']._serialized_start=786
+  _globals['_CORRECTRECORDRESPONSE']._serialized_end=865
+  _globals['_SETRESTRICTIONREQUEST']._serialized_start=868
+  _globals['_SETRESTRICTIONREQUEST']._serialized_end=1084
+  _globals['_SETRESTRICTIONRESPONSE']._serialized_start=1086
+  _globals['_SETRESTRICTIONRESPONSE']._serialized_end=1181
+  _globals['_SETOPTOUTREQUEST']._serialized_start=1184
+  _globals['_SETOPTOUTREQUEST']._serialized_end=1360
+  _globals['_SETOPTOUTRESPONSE']._serialized_start=1362
+  _globals['_SETOPTOUTRESPONSE']._serialized_end=1431
+  _globals['_RELAY']._serialized_start=1434
+  _globals['_RELAY']._serialized_end=1761
+  _globals['_RELAYENDUSERREQUESTREQUEST']._serialized_start=1764
+  _globals['_RELAYENDUSERREQUESTREQUEST']._serialized_end=1931
+  _globals['_RELAYENDUSERREQUESTRESPONSE']._serialized_start=1933
+  _globals['_RELAYENDUSERREQUESTRESPONSE']._serialized_end=1962
+  _globals['_LISTRELAYSREQUEST']._serialized_start=1965
+  _globals['_LISTRELAYSREQUEST']._serialized_end=2097
+  _globals['_LISTRELAYSRESPONSE']._serialized_start=2099
+  _globals['_LISTRELAYSRESPONSE']._serialized_end=2185
+  _globals['_RESOLVERELAYREQUEST']._serialized_start=2187
+  _globals['_RESOLVERELAYREQUEST']._serialized_end=2264
+  _globals['_RESOLVERELAYRESPONSE']._serialized_start=2266
+  _globals['_RESOLVERELAYRESPONSE']._serialized_end=2328
+  _globals['_RIGHTSSERVICE']._serialized_start=2675
+  _globals['_RIGHTSSERVICE']._serialized_end=3719
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class RightsServiceStub:
                 request_serializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportSubjectRequest.SerializeToString,
                 response_deserializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportSubjectResponse.FromString,
                 _registered_method=True)
+        self.ExportCustomer = channel.unary_stream(
+                '/idv.retention.v1.RightsService/ExportCustomer',
+                request_serializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportCustomerRequest.SerializeToString,
+                response_deserializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportCustomerResponse.FromString,
+                _registered_method=True)
         self.CorrectRecord = channel.unary_unary(
                 '/idv.retention.v1.RightsService/CorrectRecord',
                 request_serializer=idv_dot_retention_dot_v1_dot_rights__pb2.CorrectRecordRequest.SerializeToString,
@@ -77,7 +82,15 @@ class RightsServiceServicer:
     """
 
     def ExportSubject(self, request, context):
-        """Streams an archive of everything held on a subject.
+        """Streams an archive of everything held on a subject. A call that broke off is repeated under the same request id with the
+        offset of the first byte that is missing: the same bytes follow, or the call fails because a record is gone since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportCustomer(self, request, context):
+        """Streams an archive of everything held for a Customer, as ExportSubject does: for the end of a contract.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +146,11 @@ def add_RightsServiceServicer_to_server(servicer, server):
                     servicer.ExportSubject,
                     request_deserializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportSubjectRequest.FromString,
                     response_serializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportSubjectResponse.SerializeToString,
+            ),
+            'ExportCustomer': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCustomer,
+                    request_deserializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportCustomerRequest.FromString,
+                    response_serializer=idv_dot_retention_dot_v1_dot_rights__pb2.ExportCustomerResponse.SerializeToString,
             ),
             'CorrectRecord': grpc.unary_unary_rpc_method_handler(
                     servicer.CorrectRecord,
@@ -193,6 +211,33 @@ class RightsService:
             '/idv.retention.v1.RightsService/ExportSubject',
             idv_dot_retention_dot_v1_dot_rights__pb2.ExportSubjectRequest.SerializeToString,
             idv_dot_retention_dot_v1_dot_rights__pb2.ExportSubjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/idv.retention.v1.RightsService/ExportCustomer',
+            idv_dot_retention_dot_v1_dot_rights__pb2.ExportCustomerRequest.SerializeToString,
+            idv_dot_retention_dot_v1_dot_rights__pb2.ExportCustomerResponse.FromString,
             options,
             channel_credentials,
             insecure,

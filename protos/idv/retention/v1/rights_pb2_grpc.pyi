@@ -34,7 +34,11 @@ class RightsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RightsServiceAsyncStub: ...
     ExportSubject: _grpc.UnaryStreamMultiCallable[_rights_pb2.ExportSubjectRequest, _rights_pb2.ExportSubjectResponse]
-    """Streams an archive of everything held on a subject."""
+    """Streams an archive of everything held on a subject. A call that broke off is repeated under the same request id with the
+    offset of the first byte that is missing: the same bytes follow, or the call fails because a record is gone since.
+    """
+    ExportCustomer: _grpc.UnaryStreamMultiCallable[_rights_pb2.ExportCustomerRequest, _rights_pb2.ExportCustomerResponse]
+    """Streams an archive of everything held for a Customer, as ExportSubject does: for the end of a contract."""
     CorrectRecord: _grpc.UnaryUnaryMultiCallable[_rights_pb2.CorrectRecordRequest, _rights_pb2.CorrectRecordResponse]
     """Replaces a wrong item by a corrected one, and erases the wrong one."""
     SetRestriction: _grpc.UnaryUnaryMultiCallable[_rights_pb2.SetRestrictionRequest, _rights_pb2.SetRestrictionResponse]
@@ -56,7 +60,11 @@ class RightsServiceAsyncStub(RightsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ExportSubject: _aio.UnaryStreamMultiCallable[_rights_pb2.ExportSubjectRequest, _rights_pb2.ExportSubjectResponse]  # type: ignore[assignment]
-    """Streams an archive of everything held on a subject."""
+    """Streams an archive of everything held on a subject. A call that broke off is repeated under the same request id with the
+    offset of the first byte that is missing: the same bytes follow, or the call fails because a record is gone since.
+    """
+    ExportCustomer: _aio.UnaryStreamMultiCallable[_rights_pb2.ExportCustomerRequest, _rights_pb2.ExportCustomerResponse]  # type: ignore[assignment]
+    """Streams an archive of everything held for a Customer, as ExportSubject does: for the end of a contract."""
     CorrectRecord: _aio.UnaryUnaryMultiCallable[_rights_pb2.CorrectRecordRequest, _rights_pb2.CorrectRecordResponse]  # type: ignore[assignment]
     """Replaces a wrong item by a corrected one, and erases the wrong one."""
     SetRestriction: _aio.UnaryUnaryMultiCallable[_rights_pb2.SetRestrictionRequest, _rights_pb2.SetRestrictionResponse]  # type: ignore[assignment]
@@ -81,7 +89,17 @@ class RightsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _rights_pb2.ExportSubjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_rights_pb2.ExportSubjectResponse], _abc.AsyncIterator[_rights_pb2.ExportSubjectResponse]]:
-        """Streams an archive of everything held on a subject."""
+        """Streams an archive of everything held on a subject. A call that broke off is repeated under the same request id with the
+        offset of the first byte that is missing: the same bytes follow, or the call fails because a record is gone since.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportCustomer(
+        self,
+        request: _rights_pb2.ExportCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rights_pb2.ExportCustomerResponse], _abc.AsyncIterator[_rights_pb2.ExportCustomerResponse]]:
+        """Streams an archive of everything held for a Customer, as ExportSubject does: for the end of a contract."""
 
     @_abc_1.abstractmethod
     def CorrectRecord(

@@ -413,16 +413,28 @@ class GetRecordRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`customers/{customer}/sessions/{session}/records/{record}`."""
+    purpose: _processing_pb2.Purpose.ValueType
+    """Why. Refused without."""
+    person: _builtins.str
+    """The person, by staff id: required for troubleshooting."""
+    ticket: _builtins.str
+    """The ticket: required for troubleshooting."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        purpose: _processing_pb2.Purpose.ValueType = ...,
+        person: _builtins.str = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "person", b"person", "purpose", b"purpose", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -553,32 +565,48 @@ class ListRecordsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    EVERYTHING_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`customers/{customer}`."""
     session: _builtins.str
     """One session's: `customers/{customer}/sessions/{session}`."""
     subject: _builtins.str
     """One subject's, by the Customer's reference."""
+    everything: _builtins.bool
+    """All that the Customer has."""
     page_size: _builtins.int
     """At most this many, 1 to 1000; 0 means 100."""
     page_token: _builtins.str
     """From the answer before."""
+    purpose: _processing_pb2.Purpose.ValueType
+    """Why. Refused without."""
+    person: _builtins.str
+    """The person, by staff id: required for troubleshooting."""
+    ticket: _builtins.str
+    """The ticket: required for troubleshooting."""
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         session: _builtins.str = ...,
         subject: _builtins.str = ...,
+        everything: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        purpose: _processing_pb2.Purpose.ValueType = ...,
+        person: _builtins.str = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "session", b"session", "subject", b"subject"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "filter", b"filter", "session", b"session", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "session", b"session", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "person", b"person", "purpose", b"purpose", "session", b"session", "subject", b"subject", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_filter: _TypeAlias = _typing.Literal["session", "subject"]  # noqa: Y015
+    _WhichOneofReturnType_filter: _TypeAlias = _typing.Literal["session", "subject", "everything"]  # noqa: Y015
     _WhichOneofArgType_filter: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_filter) -> _WhichOneofReturnType_filter | None: ...
 
@@ -611,6 +639,170 @@ class ListRecordsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRecordsResponse: _TypeAlias = ListRecordsResponse  # noqa: Y015
+
+@_typing.final
+class ListSessionsRequest(_message.Message):
+    """Asks for sessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    EVERYTHING_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`customers/{customer}`."""
+    subject: _builtins.str
+    """One subject's, by the Customer's reference."""
+    everything: _builtins.bool
+    """All that the Customer has."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 means 100."""
+    page_token: _builtins.str
+    """From the answer before."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        everything: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "filter", b"filter", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_filter: _TypeAlias = _typing.Literal["subject", "everything"]  # noqa: Y015
+    _WhichOneofArgType_filter: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_filter) -> _WhichOneofReturnType_filter | None: ...
+
+Global___ListSessionsRequest: _TypeAlias = ListSessionsRequest  # noqa: Y015
+
+@_typing.final
+class SessionOpening(_message.Message):
+    """What is known of a session once it is opened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ATTESTATION_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """The Customer's reference to the end user."""
+    @_builtins.property
+    def session(self) -> _processing_pb2.Session:
+        """The session."""
+
+    @_builtins.property
+    def attestation(self) -> _processing_pb2.Attestation:
+        """The Customer's attestation."""
+
+    def __init__(
+        self,
+        *,
+        session: _processing_pb2.Session | None = ...,
+        subject: _builtins.str = ...,
+        attestation: _processing_pb2.Attestation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attestation", b"attestation", "session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attestation", b"attestation", "session", b"session", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionOpening: _TypeAlias = SessionOpening  # noqa: Y015
+
+@_typing.final
+class ListSessionsResponse(_message.Message):
+    """Sessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionOpening]:
+        """Those neither erased nor past their term, by creation time."""
+
+    def __init__(
+        self,
+        *,
+        sessions: _abc.Iterable[Global___SessionOpening] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "sessions", b"sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSessionsResponse: _TypeAlias = ListSessionsResponse  # noqa: Y015
+
+@_typing.final
+class CorrectRecordRequest(_message.Message):
+    """Asks for a correction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DELETION_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The wrong record: `customers/{customer}/sessions/{session}/records/{record}`, of typed items."""
+    request_id: _builtins.str
+    """UUID of the request: a repeat with the same content returns the first answer."""
+    deletion: _builtins.str
+    """UUID under which the wrong record is to be erased, if this call is the first."""
+    body: _builtins.bytes
+    """The plain body of the corrected record: typed items, serialised."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        deletion: _builtins.str = ...,
+        body: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "deletion", b"deletion", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorrectRecordRequest: _TypeAlias = CorrectRecordRequest  # noqa: Y015
+
+@_typing.final
+class CorrectRecordResponse(_message.Message):
+    """What was corrected."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    DELETION_FIELD_NUMBER: _builtins.int
+    deletion: _builtins.str
+    """UUID under which the wrong one is erased: of the first call, whoever repeats it."""
+    @_builtins.property
+    def record(self) -> _processing_pb2.Record:
+        """The corrected record."""
+
+    def __init__(
+        self,
+        *,
+        record: _processing_pb2.Record | None = ...,
+        deletion: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deletion", b"deletion", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorrectRecordResponse: _TypeAlias = CorrectRecordResponse  # noqa: Y015
 
 @_typing.final
 class ErasureTarget(_message.Message):
@@ -842,6 +1034,8 @@ class ListAccessesRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`customers/{customer}`."""
     resource: _builtins.str
@@ -850,6 +1044,10 @@ class ListAccessesRequest(_message.Message):
     """At most this many, 1 to 1000; 0 means 100."""
     page_token: _builtins.str
     """From the answer before."""
+    flag: _processing_pb2.AccessFlag.ValueType
+    """Only those with this flag; not set: all."""
+    purpose: _processing_pb2.Purpose.ValueType
+    """Only those for this purpose; not set: all. A page may then hold fewer than asked for, and still have a next one."""
     def __init__(
         self,
         *,
@@ -857,10 +1055,12 @@ class ListAccessesRequest(_message.Message):
         resource: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        flag: _processing_pb2.AccessFlag.ValueType = ...,
+        purpose: _processing_pb2.Purpose.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "purpose", b"purpose", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -893,6 +1093,138 @@ class ListAccessesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccessesResponse: _TypeAlias = ListAccessesResponse  # noqa: Y015
+
+@_typing.final
+class FollowAccessesRequest(_message.Message):
+    """Asks for accesses in the order in which they were numbered: for who follows them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    ONLY_POSITION_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`customers/{customer}`."""
+    after: _builtins.int
+    """Only those after this position; 0 for all."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 means 100."""
+    resource: _builtins.str
+    """Only those of one record or session, by name; empty: all."""
+    flag: _processing_pb2.AccessFlag.ValueType
+    """Only those with this flag; not set: all."""
+    purpose: _processing_pb2.Purpose.ValueType
+    """Only those for this purpose; not set: all."""
+    only_position: _builtins.bool
+    """Return no accesses, only the position to follow from."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        after: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        resource: _builtins.str = ...,
+        flag: _processing_pb2.AccessFlag.ValueType = ...,
+        purpose: _processing_pb2.Purpose.ValueType = ...,
+        only_position: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "flag", b"flag", "only_position", b"only_position", "page_size", b"page_size", "parent", b"parent", "purpose", b"purpose", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowAccessesRequest: _TypeAlias = FollowAccessesRequest  # noqa: Y015
+
+@_typing.final
+class FollowAccessesResponse(_message.Message):
+    """Accesses in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCESSES_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Up to where they go: the next `after`."""
+    @_builtins.property
+    def accesses(self) -> _containers.RepeatedCompositeFieldContainer[_processing_pb2.Access]:
+        """Those after the position, the oldest first. One whose record's key has died is left out."""
+
+    def __init__(
+        self,
+        *,
+        accesses: _abc.Iterable[_processing_pb2.Access] | None = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowAccessesResponse: _TypeAlias = FollowAccessesResponse  # noqa: Y015
+
+@_typing.final
+class ListAccessTotalsRequest(_message.Message):
+    """Asks for totals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`customers/{customer}`."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 means 100."""
+    page_token: _builtins.str
+    """From the answer before."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessTotalsRequest: _TypeAlias = ListAccessTotalsRequest  # noqa: Y015
+
+@_typing.final
+class ListAccessTotalsResponse(_message.Message):
+    """Totals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[_processing_pb2.AccessTotal]:
+        """The newest day first."""
+
+    def __init__(
+        self,
+        *,
+        totals: _abc.Iterable[_processing_pb2.AccessTotal] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessTotalsResponse: _TypeAlias = ListAccessTotalsResponse  # noqa: Y015
 
 @_typing.final
 class ListDestructionsRequest(_message.Message):

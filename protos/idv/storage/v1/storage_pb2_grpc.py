@@ -70,6 +70,16 @@ class StorageServiceStub:
                 request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListRecordsRequest.SerializeToString,
                 response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListRecordsResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/idv.storage.v1.StorageService/ListSessions',
+                request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.CorrectRecord = channel.unary_unary(
+                '/idv.storage.v1.StorageService/CorrectRecord',
+                request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.CorrectRecordRequest.SerializeToString,
+                response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.CorrectRecordResponse.FromString,
+                _registered_method=True)
         self.EraseRecords = channel.unary_unary(
                 '/idv.storage.v1.StorageService/EraseRecords',
                 request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsRequest.SerializeToString,
@@ -84,6 +94,16 @@ class StorageServiceStub:
                 '/idv.storage.v1.StorageService/ListAccesses',
                 request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessesRequest.SerializeToString,
                 response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessesResponse.FromString,
+                _registered_method=True)
+        self.FollowAccesses = channel.unary_unary(
+                '/idv.storage.v1.StorageService/FollowAccesses',
+                request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.FollowAccessesRequest.SerializeToString,
+                response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.FollowAccessesResponse.FromString,
+                _registered_method=True)
+        self.ListAccessTotals = channel.unary_unary(
+                '/idv.storage.v1.StorageService/ListAccessTotals',
+                request_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessTotalsRequest.SerializeToString,
+                response_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessTotalsResponse.FromString,
                 _registered_method=True)
         self.ListDestructions = channel.unary_unary(
                 '/idv.storage.v1.StorageService/ListDestructions',
@@ -140,7 +160,7 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRecord(self, request, context):
-        """Describes a record without opening it.
+        """Describes a record without opening it, for a purpose. The access is logged before the answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +174,23 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRecords(self, request, context):
-        """Lists the records of a session or a subject, by receipt time.
+        """Lists the records of a session or a subject, by receipt time, for a purpose. One access for each session is logged before the
+        answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Opens the sessions of a subject or of a Customer, with their attestations, by creation time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CorrectRecord(self, request, context):
+        """Puts a corrected record in the place of a wrong one, which is unreadable when answered. Idempotent by Customer and request
+        id. The wrong one's bytes are erased under the returned deletion, which an EraseRecords under that id carries on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,7 +212,21 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAccesses(self, request, context):
-        """Lists the reads of a Customer's records, the newest first.
+        """Lists the accesses to a Customer's records, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FollowAccesses(self, request, context):
+        """Returns the accesses after a position, in an order to which nothing is ever added but at its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccessTotals(self, request, context):
+        """Lists how often each service saw a Customer's records, by day and purpose, the newest day first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -248,6 +298,16 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListRecordsRequest.FromString,
                     response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListRecordsResponse.SerializeToString,
             ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListSessionsRequest.FromString,
+                    response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'CorrectRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.CorrectRecord,
+                    request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.CorrectRecordRequest.FromString,
+                    response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.CorrectRecordResponse.SerializeToString,
+            ),
             'EraseRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.EraseRecords,
                     request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.EraseRecordsRequest.FromString,
@@ -262,6 +322,16 @@ def add_StorageServiceServicer_to_server(servicer, server):
                     servicer.ListAccesses,
                     request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessesRequest.FromString,
                     response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessesResponse.SerializeToString,
+            ),
+            'FollowAccesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.FollowAccesses,
+                    request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.FollowAccessesRequest.FromString,
+                    response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.FollowAccessesResponse.SerializeToString,
+            ),
+            'ListAccessTotals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccessTotals,
+                    request_deserializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessTotalsRequest.FromString,
+                    response_serializer=idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessTotalsResponse.SerializeToString,
             ),
             'ListDestructions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDestructions,
@@ -485,6 +555,60 @@ class StorageService:
             _registered_method=True)
 
     @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.storage.v1.StorageService/ListSessions',
+            idv_dot_storage_dot_v1_dot_storage__pb2.ListSessionsRequest.SerializeToString,
+            idv_dot_storage_dot_v1_dot_storage__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CorrectRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.storage.v1.StorageService/CorrectRecord',
+            idv_dot_storage_dot_v1_dot_storage__pb2.CorrectRecordRequest.SerializeToString,
+            idv_dot_storage_dot_v1_dot_storage__pb2.CorrectRecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def EraseRecords(request,
             target,
             options=(),
@@ -555,6 +679,60 @@ class StorageService:
             '/idv.storage.v1.StorageService/ListAccesses',
             idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessesRequest.SerializeToString,
             idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowAccesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.storage.v1.StorageService/FollowAccesses',
+            idv_dot_storage_dot_v1_dot_storage__pb2.FollowAccessesRequest.SerializeToString,
+            idv_dot_storage_dot_v1_dot_storage__pb2.FollowAccessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccessTotals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.storage.v1.StorageService/ListAccessTotals',
+            idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessTotalsRequest.SerializeToString,
+            idv_dot_storage_dot_v1_dot_storage__pb2.ListAccessTotalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

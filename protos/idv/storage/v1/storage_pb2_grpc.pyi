@@ -42,11 +42,19 @@ class StorageServiceStub:
     WriteObject: _grpc.StreamUnaryMultiCallable[_storage_pb2.WriteObjectRequest, _storage_pb2.WriteObjectResponse]
     """Seals and writes one large record: the header first, then the body in chunks. Durable once answered."""
     GetRecord: _grpc.UnaryUnaryMultiCallable[_storage_pb2.GetRecordRequest, _storage_pb2.GetRecordResponse]
-    """Describes a record without opening it."""
+    """Describes a record without opening it, for a purpose. The access is logged before the answer."""
     ReadRecord: _grpc.UnaryStreamMultiCallable[_storage_pb2.ReadRecordRequest, _storage_pb2.ReadRecordResponse]
     """Reads a record for a purpose: its description first, then the body in chunks. The access is logged before the first byte."""
     ListRecords: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListRecordsRequest, _storage_pb2.ListRecordsResponse]
-    """Lists the records of a session or a subject, by receipt time."""
+    """Lists the records of a session or a subject, by receipt time, for a purpose. One access for each session is logged before the
+    answer.
+    """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListSessionsRequest, _storage_pb2.ListSessionsResponse]
+    """Opens the sessions of a subject or of a Customer, with their attestations, by creation time."""
+    CorrectRecord: _grpc.UnaryUnaryMultiCallable[_storage_pb2.CorrectRecordRequest, _storage_pb2.CorrectRecordResponse]
+    """Puts a corrected record in the place of a wrong one, which is unreadable when answered. Idempotent by Customer and request
+    id. The wrong one's bytes are erased under the returned deletion, which an EraseRecords under that id carries on.
+    """
     EraseRecords: _grpc.UnaryUnaryMultiCallable[_storage_pb2.EraseRecordsRequest, _storage_pb2.EraseRecordsResponse]
     """Erases records for good. Unreadable when answered; idempotent by Customer and request id. A large erasure is carried on
     by repeating the call until it is not `running` any more.
@@ -54,7 +62,11 @@ class StorageServiceStub:
     PreviewErasure: _grpc.UnaryUnaryMultiCallable[_storage_pb2.PreviewErasureRequest, _storage_pb2.PreviewErasureResponse]
     """Counts what an erasure of the target would make unreadable at this moment, and changes nothing."""
     ListAccesses: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListAccessesRequest, _storage_pb2.ListAccessesResponse]
-    """Lists the reads of a Customer's records, the newest first."""
+    """Lists the accesses to a Customer's records, the newest first."""
+    FollowAccesses: _grpc.UnaryUnaryMultiCallable[_storage_pb2.FollowAccessesRequest, _storage_pb2.FollowAccessesResponse]
+    """Returns the accesses after a position, in an order to which nothing is ever added but at its end."""
+    ListAccessTotals: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListAccessTotalsRequest, _storage_pb2.ListAccessTotalsResponse]
+    """Lists how often each service saw a Customer's records, by day and purpose, the newest day first."""
     ListDestructions: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListDestructionsRequest, _storage_pb2.ListDestructionsResponse]
     """Lists what was destroyed at the end of its term, in order, for the transparency log."""
     InspectTerms: _grpc.UnaryUnaryMultiCallable[_storage_pb2.InspectTermsRequest, _storage_pb2.InspectTermsResponse]
@@ -78,11 +90,19 @@ class StorageServiceAsyncStub(StorageServiceStub):
     WriteObject: _aio.StreamUnaryMultiCallable[_storage_pb2.WriteObjectRequest, _storage_pb2.WriteObjectResponse]  # type: ignore[assignment]
     """Seals and writes one large record: the header first, then the body in chunks. Durable once answered."""
     GetRecord: _aio.UnaryUnaryMultiCallable[_storage_pb2.GetRecordRequest, _storage_pb2.GetRecordResponse]  # type: ignore[assignment]
-    """Describes a record without opening it."""
+    """Describes a record without opening it, for a purpose. The access is logged before the answer."""
     ReadRecord: _aio.UnaryStreamMultiCallable[_storage_pb2.ReadRecordRequest, _storage_pb2.ReadRecordResponse]  # type: ignore[assignment]
     """Reads a record for a purpose: its description first, then the body in chunks. The access is logged before the first byte."""
     ListRecords: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListRecordsRequest, _storage_pb2.ListRecordsResponse]  # type: ignore[assignment]
-    """Lists the records of a session or a subject, by receipt time."""
+    """Lists the records of a session or a subject, by receipt time, for a purpose. One access for each session is logged before the
+    answer.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListSessionsRequest, _storage_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """Opens the sessions of a subject or of a Customer, with their attestations, by creation time."""
+    CorrectRecord: _aio.UnaryUnaryMultiCallable[_storage_pb2.CorrectRecordRequest, _storage_pb2.CorrectRecordResponse]  # type: ignore[assignment]
+    """Puts a corrected record in the place of a wrong one, which is unreadable when answered. Idempotent by Customer and request
+    id. The wrong one's bytes are erased under the returned deletion, which an EraseRecords under that id carries on.
+    """
     EraseRecords: _aio.UnaryUnaryMultiCallable[_storage_pb2.EraseRecordsRequest, _storage_pb2.EraseRecordsResponse]  # type: ignore[assignment]
     """Erases records for good. Unreadable when answered; idempotent by Customer and request id. A large erasure is carried on
     by repeating the call until it is not `running` any more.
@@ -90,7 +110,11 @@ class StorageServiceAsyncStub(StorageServiceStub):
     PreviewErasure: _aio.UnaryUnaryMultiCallable[_storage_pb2.PreviewErasureRequest, _storage_pb2.PreviewErasureResponse]  # type: ignore[assignment]
     """Counts what an erasure of the target would make unreadable at this moment, and changes nothing."""
     ListAccesses: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListAccessesRequest, _storage_pb2.ListAccessesResponse]  # type: ignore[assignment]
-    """Lists the reads of a Customer's records, the newest first."""
+    """Lists the accesses to a Customer's records, the newest first."""
+    FollowAccesses: _aio.UnaryUnaryMultiCallable[_storage_pb2.FollowAccessesRequest, _storage_pb2.FollowAccessesResponse]  # type: ignore[assignment]
+    """Returns the accesses after a position, in an order to which nothing is ever added but at its end."""
+    ListAccessTotals: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListAccessTotalsRequest, _storage_pb2.ListAccessTotalsResponse]  # type: ignore[assignment]
+    """Lists how often each service saw a Customer's records, by day and purpose, the newest day first."""
     ListDestructions: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListDestructionsRequest, _storage_pb2.ListDestructionsResponse]  # type: ignore[assignment]
     """Lists what was destroyed at the end of its term, in order, for the transparency log."""
     InspectTerms: _aio.UnaryUnaryMultiCallable[_storage_pb2.InspectTermsRequest, _storage_pb2.InspectTermsResponse]  # type: ignore[assignment]
@@ -141,7 +165,7 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.GetRecordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.GetRecordResponse, _abc.Awaitable[_storage_pb2.GetRecordResponse]]:
-        """Describes a record without opening it."""
+        """Describes a record without opening it, for a purpose. The access is logged before the answer."""
 
     @_abc_1.abstractmethod
     def ReadRecord(
@@ -157,7 +181,27 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.ListRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.ListRecordsResponse, _abc.Awaitable[_storage_pb2.ListRecordsResponse]]:
-        """Lists the records of a session or a subject, by receipt time."""
+        """Lists the records of a session or a subject, by receipt time, for a purpose. One access for each session is logged before the
+        answer.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _storage_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.ListSessionsResponse, _abc.Awaitable[_storage_pb2.ListSessionsResponse]]:
+        """Opens the sessions of a subject or of a Customer, with their attestations, by creation time."""
+
+    @_abc_1.abstractmethod
+    def CorrectRecord(
+        self,
+        request: _storage_pb2.CorrectRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.CorrectRecordResponse, _abc.Awaitable[_storage_pb2.CorrectRecordResponse]]:
+        """Puts a corrected record in the place of a wrong one, which is unreadable when answered. Idempotent by Customer and request
+        id. The wrong one's bytes are erased under the returned deletion, which an EraseRecords under that id carries on.
+        """
 
     @_abc_1.abstractmethod
     def EraseRecords(
@@ -183,7 +227,23 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.ListAccessesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.ListAccessesResponse, _abc.Awaitable[_storage_pb2.ListAccessesResponse]]:
-        """Lists the reads of a Customer's records, the newest first."""
+        """Lists the accesses to a Customer's records, the newest first."""
+
+    @_abc_1.abstractmethod
+    def FollowAccesses(
+        self,
+        request: _storage_pb2.FollowAccessesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.FollowAccessesResponse, _abc.Awaitable[_storage_pb2.FollowAccessesResponse]]:
+        """Returns the accesses after a position, in an order to which nothing is ever added but at its end."""
+
+    @_abc_1.abstractmethod
+    def ListAccessTotals(
+        self,
+        request: _storage_pb2.ListAccessTotalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_storage_pb2.ListAccessTotalsResponse, _abc.Awaitable[_storage_pb2.ListAccessTotalsResponse]]:
+        """Lists how often each service saw a Customer's records, by day and purpose, the newest day first."""
 
     @_abc_1.abstractmethod
     def ListDestructions(

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1didv/types/v1/processing.proto\x12\x0cidv.types.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x01\n\x0b\x41ttestation\x12\x1e\n\treference\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x01\x12/\n\x0b\x61ttest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0blegal_basis\x18\x03 \x01(\x0e\x32\x18.idv.types.v1.LegalBasisB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x18\n\x10\x65xplicit_consent\x18\x04 \x01(\x08\x12/\n\x05items\x18\x05 \x03(\tB \xbaH\x1d\x92\x01\x1a\x10@\"\x16r\x14\x32\x12^[a-z0-9_.]{1,64}$\x12\x16\n\x0enotice_version\x18\x06 \x01(\x05\"\xfb\x01\n\x07Session\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclose_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05items\x18\x05 \x03(\t\x12\x16\n\x0enotice_version\x18\x06 \x01(\x05\x12)\n\x05state\x18\x07 \x01(\x0e\x32\x1a.idv.types.v1.SessionState\"\x9b\x02\n\x06Record\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12$\n\x06source\x18\x03 \x01(\x0e\x32\x14.idv.types.v1.Source\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\nmedia_type\x18\x07 \x01(\t\x12\x16\n\x0enotice_version\x18\x08 \x01(\x05\x12(\n\x05state\x18\t \x01(\x0e\x32\x19.idv.types.v1.RecordState\"\xb9\x01\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06record\x18\x01 \x01(\t\x12/\n\x0b\x61\x63\x63\x65ss_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12&\n\x07purpose\x18\x04 \x01(\x0e\x32\x15.idv.types.v1.Purpose\x12\x13\n\x06person\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06ticket\x18\x06 \x01(\t\x12\x10\n\x08\x63omplete\x18\x07 \x01(\x08*E\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSOURCE_CUSTOMER\x10\x01\x12\x0e\n\nSOURCE_SDK\x10\x02*u\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x18\n\x14PURPOSE_VERIFICATION\x10\x01\x12\x1b\n\x17PURPOSE_TROUBLESHOOTING\x10\x02\x12\x1a\n\x16PURPOSE_RIGHTS_SUPPORT\x10\x03*\xdc\x01\n\x11RestrictionReason\x12\"\n\x1eRESTRICTION_REASON_UNSPECIFIED\x10\x00\x12)\n%RESTRICTION_REASON_ACCURACY_CONTESTED\x10\x01\x12*\n&RESTRICTION_REASON_UNLAWFUL_PROCESSING\x10\x02\x12\"\n\x1eRESTRICTION_REASON_LEGAL_CLAIM\x10\x03\x12(\n$RESTRICTION_REASON_OBJECTION_PENDING\x10\x04*\xa3\x01\n\nLegalBasis\x12\x1b\n\x17LEGAL_BASIS_UNSPECIFIED\x10\x00\x12\x17\n\x13LEGAL_BASIS_CONSENT\x10\x01\x12\x18\n\x14LEGAL_BASIS_CONTRACT\x10\x02\x12 \n\x1cLEGAL_BASIS_LEGAL_OBLIGATION\x10\x03\x12#\n\x1fLEGAL_BASIS_LEGITIMATE_INTEREST\x10\x04*a\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_STATE_ACTIVE\x10\x01\x12\x18\n\x14SESSION_STATE_ERASED\x10\x02*\x94\x01\n\x0bRecordState\x12\x1c\n\x18RECORD_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13RECORD_STATE_ACTIVE\x10\x01\x12\x17\n\x13RECORD_STATE_ERASED\x10\x02\x12\x18\n\x14RECORD_STATE_EXPIRED\x10\x03\x12\x1b\n\x17RECORD_STATE_RESTRICTED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1didv/types/v1/processing.proto\x12\x0cidv.types.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x01\n\x0b\x41ttestation\x12\x1e\n\treference\x18\x01 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80\x01\x12/\n\x0b\x61ttest_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0blegal_basis\x18\x03 \x01(\x0e\x32\x18.idv.types.v1.LegalBasisB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x18\n\x10\x65xplicit_consent\x18\x04 \x01(\x08\x12/\n\x05items\x18\x05 \x03(\tB \xbaH\x1d\x92\x01\x1a\x10@\"\x16r\x14\x32\x12^[a-z0-9_.]{1,64}$\x12\x16\n\x0enotice_version\x18\x06 \x01(\x05\"\xfb\x01\n\x07Session\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nclose_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05items\x18\x05 \x03(\t\x12\x16\n\x0enotice_version\x18\x06 \x01(\x05\x12)\n\x05state\x18\x07 \x01(\x0e\x32\x1a.idv.types.v1.SessionState\"\xe1\x02\n\x06Record\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12$\n\x06source\x18\x03 \x01(\x0e\x32\x14.idv.types.v1.Source\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\nmedia_type\x18\x07 \x01(\t\x12\x16\n\x0enotice_version\x18\x08 \x01(\x05\x12(\n\x05state\x18\t \x01(\x0e\x32\x19.idv.types.v1.RecordState\x12\x12\n\nsupersedes\x18\n \x01(\t\x12\x30\n\x0c\x63orrect_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x02\n\x06\x41\x63\x63\x65ss\x12\x0e\n\x06record\x18\x01 \x01(\t\x12/\n\x0b\x61\x63\x63\x65ss_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12&\n\x07purpose\x18\x04 \x01(\x0e\x32\x15.idv.types.v1.Purpose\x12\x13\n\x06person\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06ticket\x18\x06 \x01(\t\x12\x10\n\x08\x63omplete\x18\x07 \x01(\x08\x12&\n\x04kind\x18\x08 \x01(\x0e\x32\x18.idv.types.v1.AccessKind\x12\x14\n\x0crecord_count\x18\t \x01(\x05\x12\'\n\x05\x66lags\x18\n \x03(\x0e\x32\x18.idv.types.v1.AccessFlag\x12\x0f\n\x07session\x18\x0b \x01(\t\"\xaa\x01\n\x0b\x41\x63\x63\x65ssTotal\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12\x0f\n\x07service\x18\x02 \x01(\t\x12&\n\x07purpose\x18\x03 \x01(\x0e\x32\x15.idv.types.v1.Purpose\x12\x14\n\x0c\x61\x63\x63\x65ss_count\x18\x04 \x01(\x03\x12\x14\n\x0crecord_count\x18\x05 \x01(\x03\x12\x12\n\nbulk_count\x18\x06 \x01(\x03\x12\x15\n\rfirst_purpose\x18\x07 \x01(\x08*E\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSOURCE_CUSTOMER\x10\x01\x12\x0e\n\nSOURCE_SDK\x10\x02*u\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x18\n\x14PURPOSE_VERIFICATION\x10\x01\x12\x1b\n\x17PURPOSE_TROUBLESHOOTING\x10\x02\x12\x1a\n\x16PURPOSE_RIGHTS_SUPPORT\x10\x03*\xdc\x01\n\x11RestrictionReason\x12\"\n\x1eRESTRICTION_REASON_UNSPECIFIED\x10\x00\x12)\n%RESTRICTION_REASON_ACCURACY_CONTESTED\x10\x01\x12*\n&RESTRICTION_REASON_UNLAWFUL_PROCESSING\x10\x02\x12\"\n\x1eRESTRICTION_REASON_LEGAL_CLAIM\x10\x03\x12(\n$RESTRICTION_REASON_OBJECTION_PENDING\x10\x04*\xa3\x01\n\nLegalBasis\x12\x1b\n\x17LEGAL_BASIS_UNSPECIFIED\x10\x00\x12\x17\n\x13LEGAL_BASIS_CONSENT\x10\x01\x12\x18\n\x14LEGAL_BASIS_CONTRACT\x10\x02\x12 \n\x1cLEGAL_BASIS_LEGAL_OBLIGATION\x10\x03\x12#\n\x1fLEGAL_BASIS_LEGITIMATE_INTEREST\x10\x04*a\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_STATE_ACTIVE\x10\x01\x12\x18\n\x14SESSION_STATE_ERASED\x10\x02*\x94\x01\n\x0bRecordState\x12\x1c\n\x18RECORD_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13RECORD_STATE_ACTIVE\x10\x01\x12\x17\n\x13RECORD_STATE_ERASED\x10\x02\x12\x18\n\x14RECORD_STATE_EXPIRED\x10\x03\x12\x1b\n\x17RECORD_STATE_RESTRICTED\x10\x04*o\n\nAccessKind\x12\x1b\n\x17\x41\x43\x43\x45SS_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43\x43\x45SS_KIND_READ\x10\x01\x12\x18\n\x14\x41\x43\x43\x45SS_KIND_DESCRIBE\x10\x02\x12\x14\n\x10\x41\x43\x43\x45SS_KIND_LIST\x10\x03*^\n\nAccessFlag\x12\x1b\n\x17\x41\x43\x43\x45SS_FLAG_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43\x43\x45SS_FLAG_BULK\x10\x01\x12\x1d\n\x19\x41\x43\x43\x45SS_FLAG_FIRST_PURPOSE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,24 +41,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTESTATION'].fields_by_name['items']._serialized_options = b'\272H\035\222\001\032\020@\"\026r\0242\022^[a-z0-9_.]{1,64}$'
   _globals['_ACCESS'].fields_by_name['person']._loaded_options = None
   _globals['_ACCESS'].fields_by_name['person']._serialized_options = b'\200\001\001'
-  _globals['_SOURCE']._serialized_start=1090
-  _globals['_SOURCE']._serialized_end=1159
-  _globals['_PURPOSE']._serialized_start=1161
-  _globals['_PURPOSE']._serialized_end=1278
-  _globals['_RESTRICTIONREASON']._serialized_start=1281
-  _globals['_RESTRICTIONREASON']._serialized_end=1501
-  _globals['_LEGALBASIS']._serialized_start=1504
-  _globals['_LEGALBASIS']._serialized_end=1667
-  _globals['_SESSIONSTATE']._serialized_start=1669
-  _globals['_SESSIONSTATE']._serialized_end=1766
-  _globals['_RECORDSTATE']._serialized_start=1769
-  _globals['_RECORDSTATE']._serialized_end=1917
+  _globals['_SOURCE']._serialized_start=1453
+  _globals['_SOURCE']._serialized_end=1522
+  _globals['_PURPOSE']._serialized_start=1524
+  _globals['_PURPOSE']._serialized_end=1641
+  _globals['_RESTRICTIONREASON']._serialized_start=1644
+  _globals['_RESTRICTIONREASON']._serialized_end=1864
+  _globals['_LEGALBASIS']._serialized_start=1867
+  _globals['_LEGALBASIS']._serialized_end=2030
+  _globals['_SESSIONSTATE']._serialized_start=2032
+  _globals['_SESSIONSTATE']._serialized_end=2129
+  _globals['_RECORDSTATE']._serialized_start=2132
+  _globals['_RECORDSTATE']._serialized_end=2280
+  _globals['_ACCESSKIND']._serialized_start=2282
+  _globals['_ACCESSKIND']._serialized_end=2393
+  _globals['_ACCESSFLAG']._serialized_start=2395
+  _globals['_ACCESSFLAG']._serialized_end=2489
   _globals['_ATTESTATION']._serialized_start=110
   _globals['_ATTESTATION']._serialized_end=360
   _globals['_SESSION']._serialized_start=363
   _globals['_SESSION']._serialized_end=614
   _globals['_RECORD']._serialized_start=617
-  _globals['_RECORD']._serialized_end=900
-  _globals['_ACCESS']._serialized_start=903
-  _globals['_ACCESS']._serialized_end=1088
+  _globals['_RECORD']._serialized_end=970
+  _globals['_ACCESS']._serialized_start=973
+  _globals['_ACCESS']._serialized_end=1278
+  _globals['_ACCESSTOTAL']._serialized_start=1281
+  _globals['_ACCESSTOTAL']._serialized_end=1451
 # @@protoc_insertion_point(module_scope)

@@ -192,6 +192,58 @@ RECORD_STATE_RESTRICTED: RecordState.ValueType  # 4
 """Restricted: only rights and erasure are served."""
 Global___RecordState: _TypeAlias = RecordState  # noqa: Y015
 
+class _AccessKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccessKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCESS_KIND_UNSPECIFIED: _AccessKind.ValueType  # 0
+    """Not set: a read, by a release that knew no other kind."""
+    ACCESS_KIND_READ: _AccessKind.ValueType  # 1
+    """Its body was read."""
+    ACCESS_KIND_DESCRIBE: _AccessKind.ValueType  # 2
+    """Its description was read: category, times, size, media type, source."""
+    ACCESS_KIND_LIST: _AccessKind.ValueType  # 3
+    """Descriptions of records of the session were listed: one entry for each page and session."""
+
+class AccessKind(_AccessKind, metaclass=_AccessKindEnumTypeWrapper):
+    """How a record was seen."""
+
+ACCESS_KIND_UNSPECIFIED: AccessKind.ValueType  # 0
+"""Not set: a read, by a release that knew no other kind."""
+ACCESS_KIND_READ: AccessKind.ValueType  # 1
+"""Its body was read."""
+ACCESS_KIND_DESCRIBE: AccessKind.ValueType  # 2
+"""Its description was read: category, times, size, media type, source."""
+ACCESS_KIND_LIST: AccessKind.ValueType  # 3
+"""Descriptions of records of the session were listed: one entry for each page and session."""
+Global___AccessKind: _TypeAlias = AccessKind  # noqa: Y015
+
+class _AccessFlag:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccessFlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessFlag.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCESS_FLAG_UNSPECIFIED: _AccessFlag.ValueType  # 0
+    """Not set."""
+    ACCESS_FLAG_BULK: _AccessFlag.ValueType  # 1
+    """The service saw more of the Customer's records within the window than the threshold, this access included."""
+    ACCESS_FLAG_FIRST_PURPOSE: _AccessFlag.ValueType  # 2
+    """The service had not named this purpose for this Customer before."""
+
+class AccessFlag(_AccessFlag, metaclass=_AccessFlagEnumTypeWrapper):
+    """What is remarkable about an access. Nothing is refused for it."""
+
+ACCESS_FLAG_UNSPECIFIED: AccessFlag.ValueType  # 0
+"""Not set."""
+ACCESS_FLAG_BULK: AccessFlag.ValueType  # 1
+"""The service saw more of the Customer's records within the window than the threshold, this access included."""
+ACCESS_FLAG_FIRST_PURPOSE: AccessFlag.ValueType  # 2
+"""The service had not named this purpose for this Customer before."""
+Global___AccessFlag: _TypeAlias = AccessFlag  # noqa: Y015
+
 @_typing.final
 class Attestation(_message.Message):
     """The Customer's word that its end user authorised the processing."""
@@ -307,6 +359,8 @@ class Record(_message.Message):
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     NOTICE_VERSION_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    SUPERSEDES_FIELD_NUMBER: _builtins.int
+    CORRECT_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`customers/{customer}/sessions/{session}/records/{record}`."""
     category: _builtins.str
@@ -321,6 +375,8 @@ class Record(_message.Message):
     """The notice version that admitted it."""
     state: Global___RecordState.ValueType
     """Its state."""
+    supersedes: _builtins.str
+    """The record that it replaced, at the Customer's correction; empty: none. Its term is that record's."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When the server received its first byte. The term counts from here."""
@@ -328,6 +384,10 @@ class Record(_message.Message):
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """From this instant on it is unreadable."""
+
+    @_builtins.property
+    def correct_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was corrected; not set: never."""
 
     def __init__(
         self,
@@ -341,10 +401,12 @@ class Record(_message.Message):
         media_type: _builtins.str = ...,
         notice_version: _builtins.int = ...,
         state: Global___RecordState.ValueType = ...,
+        supersedes: _builtins.str = ...,
+        correct_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "receive_time", b"receive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["correct_time", b"correct_time", "expire_time", b"expire_time", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "expire_time", b"expire_time", "media_type", b"media_type", "name", b"name", "notice_version", b"notice_version", "receive_time", b"receive_time", "size_bytes", b"size_bytes", "source", b"source", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "correct_time", b"correct_time", "expire_time", b"expire_time", "media_type", b"media_type", "name", b"name", "notice_version", b"notice_version", "receive_time", b"receive_time", "size_bytes", b"size_bytes", "source", b"source", "state", b"state", "supersedes", b"supersedes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,7 +414,7 @@ Global___Record: _TypeAlias = Record  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
-    """One read of a record, as shown to the Customer who owns the data."""
+    """One access to a record or a list of them, as shown to the Customer who owns the data."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -363,6 +425,10 @@ class Access(_message.Message):
     PERSON_FIELD_NUMBER: _builtins.int
     TICKET_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     record: _builtins.str
     """The record read."""
     service: _builtins.str
@@ -374,10 +440,20 @@ class Access(_message.Message):
     ticket: _builtins.str
     """For troubleshooting: the ticket."""
     complete: _builtins.bool
-    """Whether the whole body was sent."""
+    """Whether the whole body was sent, as far as known when this was answered; a description is always whole."""
+    kind: Global___AccessKind.ValueType
+    """How the record was seen."""
+    record_count: _builtins.int
+    """How many records it concerned: those of a list, else 1."""
+    session: _builtins.str
+    """The session, `customers/{customer}/sessions/{session}`; for a list, which names no single record, all there is."""
     @_builtins.property
     def access_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
+
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___AccessFlag.ValueType]:
+        """What is remarkable about it."""
 
     def __init__(
         self,
@@ -389,11 +465,61 @@ class Access(_message.Message):
         person: _builtins.str = ...,
         ticket: _builtins.str = ...,
         complete: _builtins.bool = ...,
+        kind: Global___AccessKind.ValueType = ...,
+        record_count: _builtins.int = ...,
+        flags: _abc.Iterable[Global___AccessFlag.ValueType] | None = ...,
+        session: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["access_time", b"access_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_time", b"access_time", "complete", b"complete", "person", b"person", "purpose", b"purpose", "record", b"record", "service", b"service", "ticket", b"ticket"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_time", b"access_time", "complete", b"complete", "flags", b"flags", "kind", b"kind", "person", b"person", "purpose", b"purpose", "record", b"record", "record_count", b"record_count", "service", b"service", "session", b"session", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Access: _TypeAlias = Access  # noqa: Y015
+
+@_typing.final
+class AccessTotal(_message.Message):
+    """How often a service saw a Customer's records for a purpose on a day. It names no record and outlives them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAY_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    ACCESS_COUNT_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    BULK_COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_PURPOSE_FIELD_NUMBER: _builtins.int
+    day: _builtins.str
+    """The UTC day of the accesses, `YYYY-MM-DD`."""
+    service: _builtins.str
+    """The internal service."""
+    purpose: Global___Purpose.ValueType
+    """For which purpose."""
+    access_count: _builtins.int
+    """How many accesses."""
+    record_count: _builtins.int
+    """How many records they concerned."""
+    bulk_count: _builtins.int
+    """How many of the accesses were flagged as bulk."""
+    first_purpose: _builtins.bool
+    """Whether the service named the purpose for the first time on this day."""
+    def __init__(
+        self,
+        *,
+        day: _builtins.str = ...,
+        service: _builtins.str = ...,
+        purpose: Global___Purpose.ValueType = ...,
+        access_count: _builtins.int = ...,
+        record_count: _builtins.int = ...,
+        bulk_count: _builtins.int = ...,
+        first_purpose: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_count", b"access_count", "bulk_count", b"bulk_count", "day", b"day", "first_purpose", b"first_purpose", "purpose", b"purpose", "record_count", b"record_count", "service", b"service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessTotal: _TypeAlias = AccessTotal  # noqa: Y015

@@ -56,8 +56,8 @@ _ENGLISH = Words(
     none="no witness whose key was given",
     limits_title="What it does not say",
     limits="It proves what the service signed and when it said so, not that no copy exists anywhere.",
-    limits_of_deletion="It names no person: what was deleted can be confirmed only by who knows the request's id "
-    "and what was asked for.",
+    limits_of_deletion="It names no person: what was deleted can be confirmed only by who knows the "
+    "request's id and what was asked for.",
     check_title="Verify it again",
     check="This page is no proof; the receipt below is. Save it as a file, exactly as it stands, and verify "
     "it with the log's public key from a place you trust:",

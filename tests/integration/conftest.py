@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from services.local.layout import SERVICES
 from services.local.stack import LocalStack
 from tests.integration.callers import Callers
 from tests.integration.verification import Verification
+
+_LINES_SHOWN = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows, with a failure, what the services of the test's stack warned of last: their logs go with it."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(stack, LocalStack):
+        for service in SERVICES:
+            lines = stack.layout.log(service).read_text().splitlines()
+            warnings = [line for line in lines if '"level": "info"' not in line]
+            report.sections.append((f"log of {service}", "\n".join(warnings[-_LINES_SHOWN:])))
+    return report
 
 
 @pytest_asyncio.fixture(scope="session")

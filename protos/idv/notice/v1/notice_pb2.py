@@ -23,12 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from idv.types.v1 import access_pb2 as idv_dot_types_dot_v1_dot_access__pb2
+from idv.types.v1 import errors_pb2 as idv_dot_types_dot_v1_dot_errors__pb2
 from idv.types.v1 import processing_pb2 as idv_dot_types_dot_v1_dot_processing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/notice/v1/notice.proto\x12\ridv.notice.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x1didv/types/v1/processing.proto\"R\n\tTermsItem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08optional\x18\x02 \x01(\x08\x12%\n\x07sources\x18\x03 \x03(\x0e\x32\x14.idv.types.v1.Source\"\xb7\x01\n\x05Terms\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0eretention_days\x18\x02 \x01(\x05\x12\'\n\x08purposes\x18\x03 \x03(\x0e\x32\x15.idv.types.v1.Purpose\x12\'\n\x05items\x18\x04 \x03(\x0b\x32\x18.idv.notice.v1.TermsItem\x12\x12\n\nrecipients\x18\x05 \x03(\t\x12\x0f\n\x07regions\x18\x06 \x03(\t\x12\x0e\n\x06rights\x18\x07 \x03(\t\"_\n\nNoticeText\x12\x1b\n\x08language\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18#\x12\x17\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1b\n\x08markdown\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\"\xc3\x03\n\x06Notice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.idv.notice.v1.NoticeState\x12#\n\x05terms\x18\x04 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12(\n\x05texts\x18\x05 \x03(\x0b\x32\x19.idv.notice.v1.NoticeText\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rin_force_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fsuperseded_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x0b \x01(\x08\x12\x0e\n\x06\x64igest\x18\x0c \x01(\x0c\"\x88\x01\n\x13\x43reateNoticeRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\nterms_yaml\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x10\x12\x32\n\x05texts\x18\x03 \x03(\x0b\x32\x19.idv.notice.v1.NoticeTextB\x08\xbaH\x05\x92\x01\x02\x10\x10\"=\n\x14\x43reateNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"?\n\x0bTermsChange\x12\x0e\n\x06\x63lause\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08material\x18\x03 \x01(\x08\"@\n\x13ReviewNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\"g\n\x14ReviewNoticeResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.idv.notice.v1.TermsChange\x12\x10\n\x08material\x18\x02 \x01(\x08\x12\x10\n\x08refusals\x18\x03 \x03(\t\"\x94\x01\n\x15\x41nnounceNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\x16\x41nnounceNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"|\n\x15WithdrawNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"?\n\x16WithdrawNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Y\n\x10GetNoticeRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x11GetNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Q\n\x12ListNoticesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"V\n\x13ListNoticesResponse\x12&\n\x07notices\x18\x01 \x03(\x0b\x32\x15.idv.notice.v1.Notice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11WatchTermsRequest\"\x8f\x02\n\rTermsInterval\x12#\n\x05terms\x18\x01 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12\x31\n\rin_force_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08\x64\x65livery\x18\x06 \x01(\x0b\x32\x1d.idv.notice.v1.NoticeDelivery\"\xa4\x01\n\x0eNoticeDelivery\x12\x16\n\x0e\x61udience_count\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x03\x12\x15\n\rcovered_count\x18\x03 \x01(\x03\x12\x18\n\x10overridden_count\x18\x04 \x01(\x03\x12\x31\n\rcomplete_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x12WatchTermsResponse\x12/\n\tintervals\x18\x01 \x03(\x0b\x32\x1c.idv.notice.v1.TermsInterval\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb3\x01\n\x0bNoticeState\x12\x1c\n\x18NOTICE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NOTICE_STATE_DRAFT\x10\x01\x12\x1a\n\x16NOTICE_STATE_ANNOUNCED\x10\x02\x12\x19\n\x15NOTICE_STATE_IN_FORCE\x10\x03\x12\x1b\n\x17NOTICE_STATE_SUPERSEDED\x10\x04\x12\x1a\n\x16NOTICE_STATE_WITHDRAWN\x10\x05\x32\xdf\x05\n\rNoticeService\x12\x66\n\x0c\x43reateNotice\x12\".idv.notice.v1.CreateNoticeRequest\x1a#.idv.notice.v1.CreateNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x66\n\x0cReviewNotice\x12\".idv.notice.v1.ReviewNoticeRequest\x1a#.idv.notice.v1.ReviewNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0e\x41nnounceNotice\x12$.idv.notice.v1.AnnounceNoticeRequest\x1a%.idv.notice.v1.AnnounceNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0eWithdrawNotice\x12$.idv.notice.v1.WithdrawNoticeRequest\x1a%.idv.notice.v1.WithdrawNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12V\n\tGetNotice\x12\x1f.idv.notice.v1.GetNoticeRequest\x1a .idv.notice.v1.GetNoticeResponse\"\x06\x8a\xb5\x18\x02(\x01\x12\\\n\x0bListNotices\x12!.idv.notice.v1.ListNoticesRequest\x1a\".idv.notice.v1.ListNoticesResponse\"\x06\x8a\xb5\x18\x02(\x01\x12l\n\nWatchTerms\x12 .idv.notice.v1.WatchTermsRequest\x1a!.idv.notice.v1.WatchTermsResponse\"\x17\x8a\xb5\x18\x13\"\x06ingest\"\tretention0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/notice/v1/notice.proto\x12\ridv.notice.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19idv/types/v1/access.proto\x1a\x19idv/types/v1/errors.proto\x1a\x1didv/types/v1/processing.proto\"R\n\tTermsItem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x10\n\x08optional\x18\x02 \x01(\x08\x12%\n\x07sources\x18\x03 \x03(\x0e\x32\x14.idv.types.v1.Source\"\xb7\x01\n\x05Terms\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0eretention_days\x18\x02 \x01(\x05\x12\'\n\x08purposes\x18\x03 \x03(\x0e\x32\x15.idv.types.v1.Purpose\x12\'\n\x05items\x18\x04 \x03(\x0b\x32\x18.idv.notice.v1.TermsItem\x12\x12\n\nrecipients\x18\x05 \x03(\t\x12\x0f\n\x07regions\x18\x06 \x03(\t\x12\x0e\n\x06rights\x18\x07 \x03(\t\"_\n\nNoticeText\x12\x1b\n\x08language\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x02\x18#\x12\x17\n\x05title\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1b\n\x08markdown\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\"\xc3\x03\n\x06Notice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.idv.notice.v1.NoticeState\x12#\n\x05terms\x18\x04 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12(\n\x05texts\x18\x05 \x03(\x0b\x32\x19.idv.notice.v1.NoticeText\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rin_force_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fsuperseded_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x0b \x01(\x08\x12\x0e\n\x06\x64igest\x18\x0c \x01(\x0c\"\x88\x01\n\x13\x43reateNoticeRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\nterms_yaml\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01(\x80\x80\x10\x12\x32\n\x05texts\x18\x03 \x03(\x0b\x32\x19.idv.notice.v1.NoticeTextB\x08\xbaH\x05\x92\x01\x02\x10\x10\"=\n\x14\x43reateNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"?\n\x0bTermsChange\x12\x0e\n\x06\x63lause\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08material\x18\x03 \x01(\x08\"C\n\x08TextPart\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.idv.notice.v1.TextPartKind\x12\x0c\n\x04text\x18\x02 \x01(\t\"J\n\x0eTextDifference\x12\x10\n\x08language\x18\x01 \x01(\t\x12&\n\x05parts\x18\x02 \x03(\x0b\x32\x17.idv.notice.v1.TextPart\"d\n\x07Refusal\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.idv.types.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"\xc6\x01\n\x13ReviewNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x08\x64\x65\x63lared\x18\x03 \x01(\x0e\x32\x1a.idv.notice.v1.MaterialityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x18\n\x06reason\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\x9d\x03\n\x14ReviewNoticeResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.idv.notice.v1.TermsChange\x12\x10\n\x08material\x18\x02 \x01(\x08\x12\x10\n\x08refusals\x18\x03 \x03(\t\x12\x18\n\x10previous_version\x18\x04 \x01(\x05\x12,\n\x05texts\x18\x05 \x03(\x0b\x32\x1d.idv.notice.v1.TextDifference\x12\x16\n\x0e\x61udience_count\x18\x06 \x01(\x03\x12/\n\x0cminimum_lead\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12;\n\x17\x65\x61rliest_effective_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x12\x65stimated_delivery\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0frefusal_details\x18\n \x03(\x0b\x32\x16.idv.notice.v1.Refusal\"z\n\x15\x43ompareNoticesRequest\x12\x30\n\x0b\x62\x65\x66ore_name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12/\n\nafter_name\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\"s\n\x16\x43ompareNoticesResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.idv.notice.v1.TermsChange\x12,\n\x05texts\x18\x02 \x03(\x0b\x32\x1d.idv.notice.v1.TextDifference\"\xb4\x02\n\x0cNoticeChange\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.idv.notice.v1.NoticeChangeKind\x12/\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x05 \x01(\x0c\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x07 \x01(\x08\x12,\n\x08\x64\x65\x63lared\x18\x08 \x01(\x0e\x32\x1a.idv.notice.v1.Materiality\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"Z\n\x18ListNoticeChangesRequest\x12\x1f\n\x0e\x61\x66ter_sequence\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\"I\n\x19ListNoticeChangesResponse\x12,\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1b.idv.notice.v1.NoticeChange\"\xe6\x01\n\x15\x41nnounceNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x08\x64\x65\x63lared\x18\x04 \x01(\x0e\x32\x1a.idv.notice.v1.MaterialityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x18\n\x06reason\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"?\n\x16\x41nnounceNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"|\n\x15WithdrawNoticeRequest\x12)\n\x04name\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^notices/[0-9]{1,9}$\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"?\n\x16WithdrawNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Y\n\x10GetNoticeRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x11GetNoticeResponse\x12%\n\x06notice\x18\x01 \x01(\x0b\x32\x15.idv.notice.v1.Notice\"Q\n\x12ListNoticesRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"V\n\x13ListNoticesResponse\x12&\n\x07notices\x18\x01 \x03(\x0b\x32\x15.idv.notice.v1.Notice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x13\n\x11WatchTermsRequest\"\x8f\x02\n\rTermsInterval\x12#\n\x05terms\x18\x01 \x01(\x0b\x32\x14.idv.notice.v1.Terms\x12\x31\n\rin_force_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rannounce_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08\x64\x65livery\x18\x06 \x01(\x0b\x32\x1d.idv.notice.v1.NoticeDelivery\"\xa4\x01\n\x0eNoticeDelivery\x12\x16\n\x0e\x61udience_count\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x03\x12\x15\n\rcovered_count\x18\x03 \x01(\x03\x12\x18\n\x10overridden_count\x18\x04 \x01(\x03\x12\x31\n\rcomplete_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x12WatchTermsResponse\x12/\n\tintervals\x18\x01 \x03(\x0b\x32\x1c.idv.notice.v1.TermsInterval\x12.\n\nas_of_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb3\x01\n\x0bNoticeState\x12\x1c\n\x18NOTICE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12NOTICE_STATE_DRAFT\x10\x01\x12\x1a\n\x16NOTICE_STATE_ANNOUNCED\x10\x02\x12\x19\n\x15NOTICE_STATE_IN_FORCE\x10\x03\x12\x1b\n\x17NOTICE_STATE_SUPERSEDED\x10\x04\x12\x1a\n\x16NOTICE_STATE_WITHDRAWN\x10\x05*`\n\x0bMateriality\x12\x1b\n\x17MATERIALITY_UNSPECIFIED\x10\x00\x12\x1a\n\x16MATERIALITY_IMMATERIAL\x10\x01\x12\x18\n\x14MATERIALITY_MATERIAL\x10\x02*}\n\x0cTextPartKind\x12\x1e\n\x1aTEXT_PART_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13TEXT_PART_KIND_KEPT\x10\x01\x12\x1a\n\x16TEXT_PART_KIND_REMOVED\x10\x02\x12\x18\n\x14TEXT_PART_KIND_ADDED\x10\x03*\xdd\x01\n\x10NoticeChangeKind\x12\"\n\x1eNOTICE_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aNOTICE_CHANGE_KIND_DRAFTED\x10\x01\x12 \n\x1cNOTICE_CHANGE_KIND_ANNOUNCED\x10\x02\x12 \n\x1cNOTICE_CHANGE_KIND_WITHDRAWN\x10\x03\x12\x1e\n\x1aNOTICE_CHANGE_KIND_CLEARED\x10\x04\x12!\n\x1dNOTICE_CHANGE_KIND_OVERRIDDEN\x10\x05\x32\xc9\x07\n\rNoticeService\x12\x66\n\x0c\x43reateNotice\x12\".idv.notice.v1.CreateNoticeRequest\x1a#.idv.notice.v1.CreateNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12\x66\n\x0cReviewNotice\x12\".idv.notice.v1.ReviewNoticeRequest\x1a#.idv.notice.v1.ReviewNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0e\x41nnounceNotice\x12$.idv.notice.v1.AnnounceNoticeRequest\x1a%.idv.notice.v1.AnnounceNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12l\n\x0eWithdrawNotice\x12$.idv.notice.v1.WithdrawNoticeRequest\x1a%.idv.notice.v1.WithdrawNoticeResponse\"\r\x8a\xb5\x18\t\"\x07officer\x12V\n\tGetNotice\x12\x1f.idv.notice.v1.GetNoticeRequest\x1a .idv.notice.v1.GetNoticeResponse\"\x06\x8a\xb5\x18\x02(\x01\x12\\\n\x0bListNotices\x12!.idv.notice.v1.ListNoticesRequest\x1a\".idv.notice.v1.ListNoticesResponse\"\x06\x8a\xb5\x18\x02(\x01\x12\x65\n\x0e\x43ompareNotices\x12$.idv.notice.v1.CompareNoticesRequest\x1a%.idv.notice.v1.CompareNoticesResponse\"\x06\x8a\xb5\x18\x02(\x01\x12\x80\x01\n\x11ListNoticeChanges\x12\'.idv.notice.v1.ListNoticeChangesRequest\x1a(.idv.notice.v1.ListNoticeChangesResponse\"\x18\x8a\xb5\x18\x14\"\x07officer\"\tretention\x12l\n\nWatchTerms\x12 .idv.notice.v1.WatchTermsRequest\x1a!.idv.notice.v1.WatchTermsResponse\"\x17\x8a\xb5\x18\x13\"\x06ingest\"\tretention0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,10 +51,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATENOTICEREQUEST'].fields_by_name['texts']._serialized_options = b'\272H\005\222\001\002\020\020'
   _globals['_REVIEWNOTICEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_REVIEWNOTICEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\030r\0262\024^notices/[0-9]{1,9}$'
+  _globals['_REVIEWNOTICEREQUEST'].fields_by_name['declared']._loaded_options = None
+  _globals['_REVIEWNOTICEREQUEST'].fields_by_name['declared']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_REVIEWNOTICEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REVIEWNOTICEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_COMPARENOTICESREQUEST'].fields_by_name['before_name']._loaded_options = None
+  _globals['_COMPARENOTICESREQUEST'].fields_by_name['before_name']._serialized_options = b'\272H\030r\0262\024^notices/[0-9]{1,9}$'
+  _globals['_COMPARENOTICESREQUEST'].fields_by_name['after_name']._loaded_options = None
+  _globals['_COMPARENOTICESREQUEST'].fields_by_name['after_name']._serialized_options = b'\272H\030r\0262\024^notices/[0-9]{1,9}$'
+  _globals['_LISTNOTICECHANGESREQUEST'].fields_by_name['after_sequence']._loaded_options = None
+  _globals['_LISTNOTICECHANGESREQUEST'].fields_by_name['after_sequence']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_LISTNOTICECHANGESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTNOTICECHANGESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\030r\0262\024^notices/[0-9]{1,9}$'
   _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['declared']._loaded_options = None
+  _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['declared']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_ANNOUNCENOTICEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
   _globals['_WITHDRAWNOTICEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_WITHDRAWNOTICEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\030r\0262\024^notices/[0-9]{1,9}$'
   _globals['_WITHDRAWNOTICEREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -77,52 +95,78 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTICESERVICE'].methods_by_name['GetNotice']._serialized_options = b'\212\265\030\002(\001'
   _globals['_NOTICESERVICE'].methods_by_name['ListNotices']._loaded_options = None
   _globals['_NOTICESERVICE'].methods_by_name['ListNotices']._serialized_options = b'\212\265\030\002(\001'
+  _globals['_NOTICESERVICE'].methods_by_name['CompareNotices']._loaded_options = None
+  _globals['_NOTICESERVICE'].methods_by_name['CompareNotices']._serialized_options = b'\212\265\030\002(\001'
+  _globals['_NOTICESERVICE'].methods_by_name['ListNoticeChanges']._loaded_options = None
+  _globals['_NOTICESERVICE'].methods_by_name['ListNoticeChanges']._serialized_options = b'\212\265\030\024\"\007officer\"\tretention'
   _globals['_NOTICESERVICE'].methods_by_name['WatchTerms']._loaded_options = None
   _globals['_NOTICESERVICE'].methods_by_name['WatchTerms']._serialized_options = b'\212\265\030\023\"\006ingest\"\tretention'
-  _globals['_NOTICESTATE']._serialized_start=2735
-  _globals['_NOTICESTATE']._serialized_end=2914
-  _globals['_TERMSITEM']._serialized_start=165
-  _globals['_TERMSITEM']._serialized_end=247
-  _globals['_TERMS']._serialized_start=250
-  _globals['_TERMS']._serialized_end=433
-  _globals['_NOTICETEXT']._serialized_start=435
-  _globals['_NOTICETEXT']._serialized_end=530
-  _globals['_NOTICE']._serialized_start=533
-  _globals['_NOTICE']._serialized_end=984
-  _globals['_CREATENOTICEREQUEST']._serialized_start=987
-  _globals['_CREATENOTICEREQUEST']._serialized_end=1123
-  _globals['_CREATENOTICERESPONSE']._serialized_start=1125
-  _globals['_CREATENOTICERESPONSE']._serialized_end=1186
-  _globals['_TERMSCHANGE']._serialized_start=1188
-  _globals['_TERMSCHANGE']._serialized_end=1251
-  _globals['_REVIEWNOTICEREQUEST']._serialized_start=1253
-  _globals['_REVIEWNOTICEREQUEST']._serialized_end=1317
-  _globals['_REVIEWNOTICERESPONSE']._serialized_start=1319
-  _globals['_REVIEWNOTICERESPONSE']._serialized_end=1422
-  _globals['_ANNOUNCENOTICEREQUEST']._serialized_start=1425
-  _globals['_ANNOUNCENOTICEREQUEST']._serialized_end=1573
-  _globals['_ANNOUNCENOTICERESPONSE']._serialized_start=1575
-  _globals['_ANNOUNCENOTICERESPONSE']._serialized_end=1638
-  _globals['_WITHDRAWNOTICEREQUEST']._serialized_start=1640
-  _globals['_WITHDRAWNOTICEREQUEST']._serialized_end=1764
-  _globals['_WITHDRAWNOTICERESPONSE']._serialized_start=1766
-  _globals['_WITHDRAWNOTICERESPONSE']._serialized_end=1829
-  _globals['_GETNOTICEREQUEST']._serialized_start=1831
-  _globals['_GETNOTICEREQUEST']._serialized_end=1920
-  _globals['_GETNOTICERESPONSE']._serialized_start=1922
-  _globals['_GETNOTICERESPONSE']._serialized_end=1980
-  _globals['_LISTNOTICESREQUEST']._serialized_start=1982
-  _globals['_LISTNOTICESREQUEST']._serialized_end=2063
-  _globals['_LISTNOTICESRESPONSE']._serialized_start=2065
-  _globals['_LISTNOTICESRESPONSE']._serialized_end=2151
-  _globals['_WATCHTERMSREQUEST']._serialized_start=2153
-  _globals['_WATCHTERMSREQUEST']._serialized_end=2172
-  _globals['_TERMSINTERVAL']._serialized_start=2175
-  _globals['_TERMSINTERVAL']._serialized_end=2446
-  _globals['_NOTICEDELIVERY']._serialized_start=2449
-  _globals['_NOTICEDELIVERY']._serialized_end=2613
-  _globals['_WATCHTERMSRESPONSE']._serialized_start=2615
-  _globals['_WATCHTERMSRESPONSE']._serialized_end=2732
-  _globals['_NOTICESERVICE']._serialized_start=2917
-  _globals['_NOTICESERVICE']._serialized_end=3652
+  _globals['_NOTICESTATE']._serialized_start=4288
+  _globals['_NOTICESTATE']._serialized_end=4467
+  _globals['_MATERIALITY']._serialized_start=4469
+  _globals['_MATERIALITY']._serialized_end=4565
+  _globals['_TEXTPARTKIND']._serialized_start=4567
+  _globals['_TEXTPARTKIND']._serialized_end=4692
+  _globals['_NOTICECHANGEKIND']._serialized_start=4695
+  _globals['_NOTICECHANGEKIND']._serialized_end=4916
+  _globals['_TERMSITEM']._serialized_start=224
+  _globals['_TERMSITEM']._serialized_end=306
+  _globals['_TERMS']._serialized_start=309
+  _globals['_TERMS']._serialized_end=492
+  _globals['_NOTICETEXT']._serialized_start=494
+  _globals['_NOTICETEXT']._serialized_end=589
+  _globals['_NOTICE']._serialized_start=592
+  _globals['_NOTICE']._serialized_end=1043
+  _globals['_CREATENOTICEREQUEST']._serialized_start=1046
+  _globals['_CREATENOTICEREQUEST']._serialized_end=1182
+  _globals['_CREATENOTICERESPONSE']._serialized_start=1184
+  _globals['_CREATENOTICERESPONSE']._serialized_end=1245
+  _globals['_TERMSCHANGE']._serialized_start=1247
+  _globals['_TERMSCHANGE']._serialized_end=1310
+  _globals['_TEXTPART']._serialized_start=1312
+  _globals['_TEXTPART']._serialized_end=1379
+  _globals['_TEXTDIFFERENCE']._serialized_start=1381
+  _globals['_TEXTDIFFERENCE']._serialized_end=1455
+  _globals['_REFUSAL']._serialized_start=1457
+  _globals['_REFUSAL']._serialized_end=1557
+  _globals['_REVIEWNOTICEREQUEST']._serialized_start=1560
+  _globals['_REVIEWNOTICEREQUEST']._serialized_end=1758
+  _globals['_REVIEWNOTICERESPONSE']._serialized_start=1761
+  _globals['_REVIEWNOTICERESPONSE']._serialized_end=2174
+  _globals['_COMPARENOTICESREQUEST']._serialized_start=2176
+  _globals['_COMPARENOTICESREQUEST']._serialized_end=2298
+  _globals['_COMPARENOTICESRESPONSE']._serialized_start=2300
+  _globals['_COMPARENOTICESRESPONSE']._serialized_end=2415
+  _globals['_NOTICECHANGE']._serialized_start=2418
+  _globals['_NOTICECHANGE']._serialized_end=2726
+  _globals['_LISTNOTICECHANGESREQUEST']._serialized_start=2728
+  _globals['_LISTNOTICECHANGESREQUEST']._serialized_end=2818
+  _globals['_LISTNOTICECHANGESRESPONSE']._serialized_start=2820
+  _globals['_LISTNOTICECHANGESRESPONSE']._serialized_end=2893
+  _globals['_ANNOUNCENOTICEREQUEST']._serialized_start=2896
+  _globals['_ANNOUNCENOTICEREQUEST']._serialized_end=3126
+  _globals['_ANNOUNCENOTICERESPONSE']._serialized_start=3128
+  _globals['_ANNOUNCENOTICERESPONSE']._serialized_end=3191
+  _globals['_WITHDRAWNOTICEREQUEST']._serialized_start=3193
+  _globals['_WITHDRAWNOTICEREQUEST']._serialized_end=3317
+  _globals['_WITHDRAWNOTICERESPONSE']._serialized_start=3319
+  _globals['_WITHDRAWNOTICERESPONSE']._serialized_end=3382
+  _globals['_GETNOTICEREQUEST']._serialized_start=3384
+  _globals['_GETNOTICEREQUEST']._serialized_end=3473
+  _globals['_GETNOTICERESPONSE']._serialized_start=3475
+  _globals['_GETNOTICERESPONSE']._serialized_end=3533
+  _globals['_LISTNOTICESREQUEST']._serialized_start=3535
+  _globals['_LISTNOTICESREQUEST']._serialized_end=3616
+  _globals['_LISTNOTICESRESPONSE']._serialized_start=3618
+  _globals['_LISTNOTICESRESPONSE']._serialized_end=3704
+  _globals['_WATCHTERMSREQUEST']._serialized_start=3706
+  _globals['_WATCHTERMSREQUEST']._serialized_end=3725
+  _globals['_TERMSINTERVAL']._serialized_start=3728
+  _globals['_TERMSINTERVAL']._serialized_end=3999
+  _globals['_NOTICEDELIVERY']._serialized_start=4002
+  _globals['_NOTICEDELIVERY']._serialized_end=4166
+  _globals['_WATCHTERMSRESPONSE']._serialized_start=4168
+  _globals['_WATCHTERMSRESPONSE']._serialized_end=4285
+  _globals['_NOTICESERVICE']._serialized_start=4919
+  _globals['_NOTICESERVICE']._serialized_end=5888
 # @@protoc_insertion_point(module_scope)

@@ -5,10 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from idv.types.v1 import errors_pb2 as _errors_pb2
 from idv.types.v1 import processing_pb2 as _processing_pb2
 import builtins as _builtins
 import sys
@@ -56,6 +58,94 @@ NOTICE_STATE_SUPERSEDED: NoticeState.ValueType  # 4
 NOTICE_STATE_WITHDRAWN: NoticeState.ValueType  # 5
 """Withdrawn before it took effect."""
 Global___NoticeState: _TypeAlias = NoticeState  # noqa: Y015
+
+class _Materiality:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MaterialityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Materiality.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MATERIALITY_UNSPECIFIED: _Materiality.ValueType  # 0
+    """Not said: the terms alone decide, which is not enough where only the text changed."""
+    MATERIALITY_IMMATERIAL: _Materiality.ValueType  # 1
+    """Nobody has to be told before. Refused where the terms say otherwise."""
+    MATERIALITY_MATERIAL: _Materiality.ValueType  # 2
+    """Everybody is told before, whatever the terms say."""
+
+class Materiality(_Materiality, metaclass=_MaterialityEnumTypeWrapper):
+    """What the author says of a change."""
+
+MATERIALITY_UNSPECIFIED: Materiality.ValueType  # 0
+"""Not said: the terms alone decide, which is not enough where only the text changed."""
+MATERIALITY_IMMATERIAL: Materiality.ValueType  # 1
+"""Nobody has to be told before. Refused where the terms say otherwise."""
+MATERIALITY_MATERIAL: Materiality.ValueType  # 2
+"""Everybody is told before, whatever the terms say."""
+Global___Materiality: _TypeAlias = Materiality  # noqa: Y015
+
+class _TextPartKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TextPartKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextPartKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEXT_PART_KIND_UNSPECIFIED: _TextPartKind.ValueType  # 0
+    """Not set."""
+    TEXT_PART_KIND_KEPT: _TextPartKind.ValueType  # 1
+    """It stands in both versions."""
+    TEXT_PART_KIND_REMOVED: _TextPartKind.ValueType  # 2
+    """It stands in the earlier version only."""
+    TEXT_PART_KIND_ADDED: _TextPartKind.ValueType  # 3
+    """It stands in the later version only."""
+
+class TextPartKind(_TextPartKind, metaclass=_TextPartKindEnumTypeWrapper):
+    """What became of a piece of a text."""
+
+TEXT_PART_KIND_UNSPECIFIED: TextPartKind.ValueType  # 0
+"""Not set."""
+TEXT_PART_KIND_KEPT: TextPartKind.ValueType  # 1
+"""It stands in both versions."""
+TEXT_PART_KIND_REMOVED: TextPartKind.ValueType  # 2
+"""It stands in the earlier version only."""
+TEXT_PART_KIND_ADDED: TextPartKind.ValueType  # 3
+"""It stands in the later version only."""
+Global___TextPartKind: _TypeAlias = TextPartKind  # noqa: Y015
+
+class _NoticeChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoticeChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoticeChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOTICE_CHANGE_KIND_UNSPECIFIED: _NoticeChangeKind.ValueType  # 0
+    """Not set: a kind that this release has no name for."""
+    NOTICE_CHANGE_KIND_DRAFTED: _NoticeChangeKind.ValueType  # 1
+    """It was drafted."""
+    NOTICE_CHANGE_KIND_ANNOUNCED: _NoticeChangeKind.ValueType  # 2
+    """It was announced."""
+    NOTICE_CHANGE_KIND_WITHDRAWN: _NoticeChangeKind.ValueType  # 3
+    """It was withdrawn."""
+    NOTICE_CHANGE_KIND_CLEARED: _NoticeChangeKind.ValueType  # 4
+    """Everybody who must be told of it had been told: its gate cleared."""
+    NOTICE_CHANGE_KIND_OVERRIDDEN: _NoticeChangeKind.ValueType  # 5
+    """An approver cleared its gate by hand."""
+
+class NoticeChangeKind(_NoticeChangeKind, metaclass=_NoticeChangeKindEnumTypeWrapper):
+    """What changed in a version's stored state."""
+
+NOTICE_CHANGE_KIND_UNSPECIFIED: NoticeChangeKind.ValueType  # 0
+"""Not set: a kind that this release has no name for."""
+NOTICE_CHANGE_KIND_DRAFTED: NoticeChangeKind.ValueType  # 1
+"""It was drafted."""
+NOTICE_CHANGE_KIND_ANNOUNCED: NoticeChangeKind.ValueType  # 2
+"""It was announced."""
+NOTICE_CHANGE_KIND_WITHDRAWN: NoticeChangeKind.ValueType  # 3
+"""It was withdrawn."""
+NOTICE_CHANGE_KIND_CLEARED: NoticeChangeKind.ValueType  # 4
+"""Everybody who must be told of it had been told: its gate cleared."""
+NOTICE_CHANGE_KIND_OVERRIDDEN: NoticeChangeKind.ValueType  # 5
+"""An approver cleared its gate by hand."""
+Global___NoticeChangeKind: _TypeAlias = NoticeChangeKind  # noqa: Y015
 
 @_typing.final
 class TermsItem(_message.Message):
@@ -342,22 +432,124 @@ class TermsChange(_message.Message):
 Global___TermsChange: _TypeAlias = TermsChange  # noqa: Y015
 
 @_typing.final
+class TextPart(_message.Message):
+    """A piece of a text: whole words, spaces and line ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    kind: Global___TextPartKind.ValueType
+    """What became of it."""
+    text: _builtins.str
+    """The Markdown."""
+    def __init__(
+        self,
+        *,
+        kind: Global___TextPartKind.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextPart: _TypeAlias = TextPart  # noqa: Y015
+
+@_typing.final
+class TextDifference(_message.Message):
+    """What changed in the text of one language. The kept and added parts together are the later text, the kept and removed ones the earlier."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """BCP 47 tag."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextPart]:
+        """The parts, in the order of reading."""
+
+    def __init__(
+        self,
+        *,
+        language: _builtins.str = ...,
+        parts: _abc.Iterable[Global___TextPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextDifference: _TypeAlias = TextDifference  # noqa: Y015
+
+@_typing.final
+class Refusal(_message.Message):
+    """Why an announcement would be refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REMEDY_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    reason: _errors_pb2.ErrorReason.ValueType
+    """For callers to branch on."""
+    message: _builtins.str
+    """In a sentence."""
+    remedy: _builtins.str
+    """What to do about it."""
+    field: _builtins.str
+    """The field of the announcement it is about; may be empty."""
+    def __init__(
+        self,
+        *,
+        reason: _errors_pb2.ErrorReason.ValueType = ...,
+        message: _builtins.str = ...,
+        remedy: _builtins.str = ...,
+        field: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "message", b"message", "reason", b"reason", "remedy", b"remedy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
 class ReviewNoticeRequest(_message.Message):
     """Asks for a review."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    DECLARED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`notices/{number}`."""
+    declared: Global___Materiality.ValueType
+    """What the author says of the change."""
+    reason: _builtins.str
+    """Why, where the author's word is what counts."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is to take effect; not set: at once."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        declared: Global___Materiality.ValueType = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["declared", b"declared", "effective_time", b"effective_time", "name", b"name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -372,8 +564,19 @@ class ReviewNoticeResponse(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     MATERIAL_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    AUDIENCE_COUNT_FIELD_NUMBER: _builtins.int
+    MINIMUM_LEAD_FIELD_NUMBER: _builtins.int
+    EARLIEST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    ESTIMATED_DELIVERY_FIELD_NUMBER: _builtins.int
+    REFUSAL_DETAILS_FIELD_NUMBER: _builtins.int
     material: _builtins.bool
     """Whether the version is material."""
+    previous_version: _builtins.int
+    """The version it is compared with, the one in force; 0: there is none."""
+    audience_count: _builtins.int
+    """How many Customers would be told."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TermsChange]:
         """The changes."""
@@ -382,20 +585,215 @@ class ReviewNoticeResponse(_message.Message):
     def refusals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What an announcement now would be refused for; empty: it could be announced."""
 
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextDifference]:
+        """What changed in the texts, by language; a language that is only in one of the versions is wholly added or removed."""
+
+    @_builtins.property
+    def minimum_lead(self) -> _duration_pb2.Duration:
+        """How far ahead a material version is announced at least."""
+
+    @_builtins.property
+    def earliest_effective_time(self) -> _timestamp_pb2.Timestamp:
+        """The earliest instant for which the version could be announced now; not set: at once."""
+
+    @_builtins.property
+    def estimated_delivery(self) -> _duration_pb2.Duration:
+        """How long telling everybody takes, at the rate that is configured; not set where nobody is told."""
+
+    @_builtins.property
+    def refusal_details(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]:
+        """The refusals again, for callers that branch."""
+
     def __init__(
         self,
         *,
         changes: _abc.Iterable[Global___TermsChange] | None = ...,
         material: _builtins.bool = ...,
         refusals: _abc.Iterable[_builtins.str] | None = ...,
+        previous_version: _builtins.int = ...,
+        texts: _abc.Iterable[Global___TextDifference] | None = ...,
+        audience_count: _builtins.int = ...,
+        minimum_lead: _duration_pb2.Duration | None = ...,
+        earliest_effective_time: _timestamp_pb2.Timestamp | None = ...,
+        estimated_delivery: _duration_pb2.Duration | None = ...,
+        refusal_details: _abc.Iterable[Global___Refusal] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["earliest_effective_time", b"earliest_effective_time", "estimated_delivery", b"estimated_delivery", "minimum_lead", b"minimum_lead"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "material", b"material", "refusals", b"refusals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience_count", b"audience_count", "changes", b"changes", "earliest_effective_time", b"earliest_effective_time", "estimated_delivery", b"estimated_delivery", "material", b"material", "minimum_lead", b"minimum_lead", "previous_version", b"previous_version", "refusal_details", b"refusal_details", "refusals", b"refusals", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReviewNoticeResponse: _TypeAlias = ReviewNoticeResponse  # noqa: Y015
+
+@_typing.final
+class CompareNoticesRequest(_message.Message):
+    """Asks for a comparison."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_NAME_FIELD_NUMBER: _builtins.int
+    AFTER_NAME_FIELD_NUMBER: _builtins.int
+    before_name: _builtins.str
+    """The earlier version, `notices/{number}`."""
+    after_name: _builtins.str
+    """The later version, `notices/{number}`."""
+    def __init__(
+        self,
+        *,
+        before_name: _builtins.str = ...,
+        after_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_name", b"after_name", "before_name", b"before_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareNoticesRequest: _TypeAlias = CompareNoticesRequest  # noqa: Y015
+
+@_typing.final
+class CompareNoticesResponse(_message.Message):
+    """The comparison."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TermsChange]:
+        """What changes in the terms."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextDifference]:
+        """What changes in the texts, by language."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___TermsChange] | None = ...,
+        texts: _abc.Iterable[Global___TextDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareNoticesResponse: _TypeAlias = CompareNoticesResponse  # noqa: Y015
+
+@_typing.final
+class NoticeChange(_message.Message):
+    """One change of a version's stored state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    MATERIAL_FIELD_NUMBER: _builtins.int
+    DECLARED_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Its number, from 1, without gaps."""
+    version: _builtins.int
+    """The version's number."""
+    kind: Global___NoticeChangeKind.ValueType
+    """What changed."""
+    digest: _builtins.bytes
+    """The digest of the version, 32 bytes."""
+    material: _builtins.bool
+    """Whether the version is material; known from the announcement on."""
+    declared: Global___Materiality.ValueType
+    """What the author said of the change, in an announcement."""
+    actor: _builtins.str
+    """Who: the officer's service, and after a slash the person of its certificate. For the officer alone."""
+    reason: _builtins.str
+    """Why, as far as it was said. For the officer alone."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant the announcement names; set where that is what changed."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        version: _builtins.int = ...,
+        kind: Global___NoticeChangeKind.ValueType = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        digest: _builtins.bytes = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        material: _builtins.bool = ...,
+        declared: Global___Materiality.ValueType = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "effective_time", b"effective_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "change_time", b"change_time", "declared", b"declared", "digest", b"digest", "effective_time", b"effective_time", "kind", b"kind", "material", b"material", "reason", b"reason", "sequence", b"sequence", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoticeChange: _TypeAlias = NoticeChange  # noqa: Y015
+
+@_typing.final
+class ListNoticeChangesRequest(_message.Message):
+    """Asks for changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    after_sequence: _builtins.int
+    """Only those after this number."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 means 100."""
+    def __init__(
+        self,
+        *,
+        after_sequence: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListNoticeChangesRequest: _TypeAlias = ListNoticeChangesRequest  # noqa: Y015
+
+@_typing.final
+class ListNoticeChangesResponse(_message.Message):
+    """Changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoticeChange]:
+        """In the order of their numbers."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___NoticeChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListNoticeChangesResponse: _TypeAlias = ListNoticeChangesResponse  # noqa: Y015
 
 @_typing.final
 class AnnounceNoticeRequest(_message.Message):
@@ -406,10 +804,16 @@ class AnnounceNoticeRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    DECLARED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`notices/{number}`."""
     request_id: _builtins.str
     """UUID chosen by the caller."""
+    declared: Global___Materiality.ValueType
+    """What the author says of the change. Where only the text changed, this and `reason` are required."""
+    reason: _builtins.str
+    """Why, kept with the announcement."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """When it is to take effect; not set: at once."""
@@ -420,10 +824,12 @@ class AnnounceNoticeRequest(_message.Message):
         name: _builtins.str = ...,
         request_id: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
+        declared: Global___Materiality.ValueType = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["declared", b"declared", "effective_time", b"effective_time", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

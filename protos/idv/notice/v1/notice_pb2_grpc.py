@@ -65,6 +65,16 @@ class NoticeServiceStub:
                 request_serializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticesRequest.SerializeToString,
                 response_deserializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticesResponse.FromString,
                 _registered_method=True)
+        self.CompareNotices = channel.unary_unary(
+                '/idv.notice.v1.NoticeService/CompareNotices',
+                request_serializer=idv_dot_notice_dot_v1_dot_notice__pb2.CompareNoticesRequest.SerializeToString,
+                response_deserializer=idv_dot_notice_dot_v1_dot_notice__pb2.CompareNoticesResponse.FromString,
+                _registered_method=True)
+        self.ListNoticeChanges = channel.unary_unary(
+                '/idv.notice.v1.NoticeService/ListNoticeChanges',
+                request_serializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticeChangesRequest.SerializeToString,
+                response_deserializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticeChangesResponse.FromString,
+                _registered_method=True)
         self.WatchTerms = channel.unary_stream(
                 '/idv.notice.v1.NoticeService/WatchTerms',
                 request_serializer=idv_dot_notice_dot_v1_dot_notice__pb2.WatchTermsRequest.SerializeToString,
@@ -118,6 +128,20 @@ class NoticeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareNotices(self, request, context):
+        """Compares any two versions that the caller may see: terms, and texts word by word.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNoticeChanges(self, request, context):
+        """Lists every change of a version's stored state, in the order in which they were made, without gaps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchTerms(self, request, context):
         """Streams the terms of all announced versions with their instants: once at the start, then whenever they change.
         """
@@ -157,6 +181,16 @@ def add_NoticeServiceServicer_to_server(servicer, server):
                     servicer.ListNotices,
                     request_deserializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticesRequest.FromString,
                     response_serializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticesResponse.SerializeToString,
+            ),
+            'CompareNotices': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareNotices,
+                    request_deserializer=idv_dot_notice_dot_v1_dot_notice__pb2.CompareNoticesRequest.FromString,
+                    response_serializer=idv_dot_notice_dot_v1_dot_notice__pb2.CompareNoticesResponse.SerializeToString,
+            ),
+            'ListNoticeChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNoticeChanges,
+                    request_deserializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticeChangesRequest.FromString,
+                    response_serializer=idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticeChangesResponse.SerializeToString,
             ),
             'WatchTerms': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTerms,
@@ -327,6 +361,60 @@ class NoticeService:
             '/idv.notice.v1.NoticeService/ListNotices',
             idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticesRequest.SerializeToString,
             idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareNotices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.notice.v1.NoticeService/CompareNotices',
+            idv_dot_notice_dot_v1_dot_notice__pb2.CompareNoticesRequest.SerializeToString,
+            idv_dot_notice_dot_v1_dot_notice__pb2.CompareNoticesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNoticeChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.notice.v1.NoticeService/ListNoticeChanges',
+            idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticeChangesRequest.SerializeToString,
+            idv_dot_notice_dot_v1_dot_notice__pb2.ListNoticeChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

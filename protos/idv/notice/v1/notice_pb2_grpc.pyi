@@ -45,6 +45,10 @@ class NoticeServiceStub:
     """Returns a version by number, or the one in force at an instant."""
     ListNotices: _grpc.UnaryUnaryMultiCallable[_notice_pb2.ListNoticesRequest, _notice_pb2.ListNoticesResponse]
     """Lists the announced versions, the newest first. The officer also sees drafts and withdrawn ones."""
+    CompareNotices: _grpc.UnaryUnaryMultiCallable[_notice_pb2.CompareNoticesRequest, _notice_pb2.CompareNoticesResponse]
+    """Compares any two versions that the caller may see: terms, and texts word by word."""
+    ListNoticeChanges: _grpc.UnaryUnaryMultiCallable[_notice_pb2.ListNoticeChangesRequest, _notice_pb2.ListNoticeChangesResponse]
+    """Lists every change of a version's stored state, in the order in which they were made, without gaps."""
     WatchTerms: _grpc.UnaryStreamMultiCallable[_notice_pb2.WatchTermsRequest, _notice_pb2.WatchTermsResponse]
     """Streams the terms of all announced versions with their instants: once at the start, then whenever they change."""
 
@@ -65,6 +69,10 @@ class NoticeServiceAsyncStub(NoticeServiceStub):
     """Returns a version by number, or the one in force at an instant."""
     ListNotices: _aio.UnaryUnaryMultiCallable[_notice_pb2.ListNoticesRequest, _notice_pb2.ListNoticesResponse]  # type: ignore[assignment]
     """Lists the announced versions, the newest first. The officer also sees drafts and withdrawn ones."""
+    CompareNotices: _aio.UnaryUnaryMultiCallable[_notice_pb2.CompareNoticesRequest, _notice_pb2.CompareNoticesResponse]  # type: ignore[assignment]
+    """Compares any two versions that the caller may see: terms, and texts word by word."""
+    ListNoticeChanges: _aio.UnaryUnaryMultiCallable[_notice_pb2.ListNoticeChangesRequest, _notice_pb2.ListNoticeChangesResponse]  # type: ignore[assignment]
+    """Lists every change of a version's stored state, in the order in which they were made, without gaps."""
     WatchTerms: _aio.UnaryStreamMultiCallable[_notice_pb2.WatchTermsRequest, _notice_pb2.WatchTermsResponse]  # type: ignore[assignment]
     """Streams the terms of all announced versions with their instants: once at the start, then whenever they change."""
 
@@ -118,6 +126,22 @@ class NoticeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notice_pb2.ListNoticesResponse, _abc.Awaitable[_notice_pb2.ListNoticesResponse]]:
         """Lists the announced versions, the newest first. The officer also sees drafts and withdrawn ones."""
+
+    @_abc_1.abstractmethod
+    def CompareNotices(
+        self,
+        request: _notice_pb2.CompareNoticesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notice_pb2.CompareNoticesResponse, _abc.Awaitable[_notice_pb2.CompareNoticesResponse]]:
+        """Compares any two versions that the caller may see: terms, and texts word by word."""
+
+    @_abc_1.abstractmethod
+    def ListNoticeChanges(
+        self,
+        request: _notice_pb2.ListNoticeChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notice_pb2.ListNoticeChangesResponse, _abc.Awaitable[_notice_pb2.ListNoticeChangesResponse]]:
+        """Lists every change of a version's stored state, in the order in which they were made, without gaps."""
 
     @_abc_1.abstractmethod
     def WatchTerms(

@@ -511,10 +511,13 @@ class HostApplication(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     INSTALL_TIME_FIELD_NUMBER: _builtins.int
+    SDK_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     version: _builtins.str
     """Its version."""
+    sdk_version: _builtins.str
+    """Version of the SDK inside of it."""
     @_builtins.property
     def install_time(self) -> _timestamp_pb2.Timestamp:
         """When it was installed."""
@@ -525,17 +528,22 @@ class HostApplication(_message.Message):
         name: _builtins.str | None = ...,
         version: _builtins.str | None = ...,
         install_time: _timestamp_pb2.Timestamp | None = ...,
+        sdk_version: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_version", b"_version", "install_time", b"install_time", "name", b"name", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_sdk_version", b"_sdk_version", "_version", b"_version", "install_time", b"install_time", "name", b"name", "sdk_version", b"sdk_version", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_version", b"_version", "install_time", b"install_time", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_sdk_version", b"_sdk_version", "_version", b"_version", "install_time", b"install_time", "name", b"name", "sdk_version", b"sdk_version", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__sdk_version: _TypeAlias = _typing.Literal["sdk_version"]  # noqa: Y015
+    _WhichOneofArgType__sdk_version: _TypeAlias = _typing.Literal["_sdk_version", b"_sdk_version"]  # noqa: Y015
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sdk_version) -> _WhichOneofReturnType__sdk_version | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 

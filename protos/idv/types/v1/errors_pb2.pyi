@@ -114,6 +114,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is a resource of this name already."""
     ERROR_REASON_CUSTOMER_SUSPENDED: _ErrorReason.ValueType  # 44
     """The Customer is suspended: only rights and erasure are served."""
+    ERROR_REASON_NOTICE_UNDECLARED: _ErrorReason.ValueType  # 45
+    """The author must say whether a change of the text is material, and why."""
+    ERROR_REASON_SECOND_PERSON_REQUIRED: _ErrorReason.ValueType  # 46
+    """Another person than the author must announce the version."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. Travels as `google.rpc.ErrorInfo.reason` without the prefix `ERROR_REASON_`, domain `idv`.
@@ -210,6 +214,10 @@ ERROR_REASON_ALREADY_EXISTS: ErrorReason.ValueType  # 43
 """There is a resource of this name already."""
 ERROR_REASON_CUSTOMER_SUSPENDED: ErrorReason.ValueType  # 44
 """The Customer is suspended: only rights and erasure are served."""
+ERROR_REASON_NOTICE_UNDECLARED: ErrorReason.ValueType  # 45
+"""The author must say whether a change of the text is material, and why."""
+ERROR_REASON_SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 46
+"""Another person than the author must announce the version."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 GRPC_CODE_FIELD_NUMBER: _builtins.int

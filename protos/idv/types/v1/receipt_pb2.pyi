@@ -38,6 +38,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A notice version was delivered to its audience."""
     ENTRY_KIND_STATEMENT: _EntryKind.ValueType  # 6
     """A daily statement."""
+    ENTRY_KIND_NOTICE_CHANGE: _EntryKind.ValueType  # 7
+    """A notice version was drafted or withdrawn, or its gate cleared."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What a leaf of the log stands for."""
@@ -56,6 +58,8 @@ ENTRY_KIND_NOTICE_DELIVERY: EntryKind.ValueType  # 5
 """A notice version was delivered to its audience."""
 ENTRY_KIND_STATEMENT: EntryKind.ValueType  # 6
 """A daily statement."""
+ENTRY_KIND_NOTICE_CHANGE: EntryKind.ValueType  # 7
+"""A notice version was drafted or withdrawn, or its gate cleared."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 @_typing.final

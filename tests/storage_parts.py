@@ -21,6 +21,8 @@ from pydantic import SecretStr
 
 from services.local.databases import ServiceDatabase
 from services.local.objects import ObjectStore
+from services.runtime.both_clocks import BothClocks
+from services.runtime.clock_guard import ClockGuard
 from services.runtime.database import Database
 from services.runtime.identity import Caller, CallerKind, run_as
 from services.runtime.settings import DatabaseSettings, TelemetrySettings
@@ -47,6 +49,16 @@ class SetClock:
         return self.time
 
 
+class SetDatabaseClock:
+    """The database's clock, set by a test `apart` from the process's."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self._clock, self.apart = clock, timedelta()
+
+    def at(self, told: datetime) -> datetime:
+        return self._clock.time + self.apart
+
+
 @dataclass
 class Servers:
     """What replicas of one storage service share."""
@@ -56,6 +68,7 @@ class Servers:
     directory: Path
     bucket_prefix: str = field(default_factory=lambda: f"idv-{uuid4().hex[:8]}-")
     clock: SetClock = field(default_factory=SetClock)
+    jumps_are_meant: bool = True
     signing_key: OKPKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519", {"kid": "test"}))
 
     @property
@@ -87,10 +100,18 @@ class Servers:
             database = await stack.enter_async_context(Database.open(settings))
             owner = Database.open_owner(settings)
             stack.push_async_callback(owner.close)
+            log = structlog.get_logger()
+            database_clock = SetDatabaseClock(self.clock)
+            clocks = BothClocks(self.clock, database_clock)
+            guard = ClockGuard(
+                database, clocks, log, telemetry, schema="storage", confirms_itself=self.jumps_are_meant
+            )
             around = Surroundings(
                 deployment="test",
                 clock=self.clock,
-                log=structlog.get_logger(),
+                clocks=clocks,
+                guard=guard,
+                log=log,
                 telemetry=telemetry,
                 session_tokens=verifier,
                 database=database,
@@ -100,7 +121,7 @@ class Servers:
             )
             storage = assemble(around, limits or StorageLimits(days_ahead=1))
             await stack.enter_async_context(storage.writer)
-            yield Replica(self, storage, around)
+            yield Replica(self, storage, around, database_clock)
 
     def token(self, session: processing_pb2.Session, items: Sequence[str] = ITEMS) -> str:
         """The session's upload token, as ingest signs it."""
@@ -123,6 +144,7 @@ class Replica:
     servers: Servers
     storage: Storage
     around: Surroundings
+    database_clock: SetDatabaseClock
 
     async def session(
         self,

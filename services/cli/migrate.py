@@ -125,7 +125,7 @@ def _reached(service: Schema, work: Any, *arguments: str) -> Any:
     try:
         return work(*arguments)
     except DRIVER_ERRORS as error:
-        owner = {"login": _owner_setting(service), "role": migrations.owner_role(service)}
+        owner = {"login": owner_setting(service), "role": migrations.owner_role(service)}
         raise database_fault(service, error, **owner) from error
 
 
@@ -139,8 +139,14 @@ def _check_address(dsn: str, what: str) -> None:
         raise usage(f"{what} is no address", "write it as postgresql://user:password@host:port/name")
 
 
-def _owner_setting(service: Schema) -> str:
+def owner_setting(service: Schema) -> str:
+    """Where the login of a schema's owner is set."""
     return f"database.owner_dsn in --config-dir, or IDV_{service.upper()}_DATABASE__OWNER_DSN"
+
+
+def owner_login(service: Schema, folder: Path | None) -> str:
+    """The address at which the owner of a service's schema logs in."""
+    return _logins(service, folder).owner_dsn
 
 
 def _logins(service: Schema, folder: Path | None) -> Logins:
@@ -155,7 +161,7 @@ def _logins(service: Schema, folder: Path | None) -> Logins:
     if not isinstance(owner, str):
         raise usage(
             f"the owner of {service}'s schema has no login here",
-            f"set {_owner_setting(service)}",
+            f"set {owner_setting(service)}",
         )
     for dsn in (owner, runtime):
         if isinstance(dsn, str):

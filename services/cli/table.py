@@ -49,6 +49,7 @@ COMMANDS = (
     Entry("log", "log", "Read the transparency log and verify its proofs.", _PROOF),
     Entry("customer", "customer", "Register, change, suspend, import and export Customers.", _CARE),
     Entry("doctor", "doctor", "Check configuration, certificates, clocks, stores and services.", _CARE),
+    Entry("clock", "clock", "Look at the clocks that destruction depends on, and confirm a jump.", _CARE),
     Entry("bench", "bench", "Measure the suite beside the bare limits of this machine.", _CARE),
 )
 

@@ -19,7 +19,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from idv.channel import AioChannel
 
 from services.runtime.access import MissingRuleError, rules_of
+from services.runtime.both_clocks import BothClocks, ServerClock, TravelledServerClock
 from services.runtime.clock import Clock, SystemClock, TravelClock
+from services.runtime.clock_guard import ClockGuard
 from services.runtime.database import Database
 from services.runtime.identity import Authenticator, TokenVerifier
 from services.runtime.interceptors import Core
@@ -46,6 +48,8 @@ class Runtime:
         self.settings = settings
         self.service = service
         self.clock = clock
+        of_database = TravelledServerClock(clock) if isinstance(clock, TravelClock) else ServerClock()
+        self.clocks = BothClocks(clock, of_database)
         self.log = log
         self.telemetry = telemetry
         self.customer_tokens = self._verifier(settings.customer_tokens)
@@ -87,6 +91,17 @@ class Runtime:
         if self._database is None:
             raise ValueError("the setting database is missing")
         return self._database
+
+    def clock_guard(self) -> ClockGuard:
+        """The guard of the service's scheduled destruction; a time file confirms its own jumps."""
+        return ClockGuard(
+            self.database,
+            self.clocks,
+            self.log,
+            self.telemetry,
+            schema=self.service,
+            confirms_itself=self.settings.time_file is not None,
+        )
 
     def channel(self, target: str, retried: Sequence[str] = ()) -> AioChannel:
         """A channel to another service of the suite, by mutual TLS with this service's certificate.

@@ -68,16 +68,18 @@ class Leases:
         self._table = lease_table(MetaData(schema=schema))
 
     async def take(self, job: PeriodicJob) -> bool:
-        """Takes the lease when the job is due and nobody holds it.
+        """Takes the lease when the job is due and nobody else holds it.
 
-        A held or due time further away than the present clock could have set comes from a clock that was
-        set back: it counts as past.
+        A lease of its own it takes again at once: a process runs a job once at a time, so that one is left
+        over from a run whose end could not be stored. A held or due time further away than the present clock
+        could have set comes from a clock that was set back: it counts as past.
         """
         now, table = self._clock.now(), self._table
         statement = insert(table).values(
             job=job.name, holder=self._holder, held_until=now + _LEASE, due_time=now
         )
-        free = or_(table.c.held_until <= now, table.c.held_until > now + _LEASE)
+        own = table.c.holder == self._holder
+        free = or_(own, table.c.held_until <= now, table.c.held_until > now + _LEASE)
         due = or_(table.c.due_time <= now, table.c.due_time > now + job.every)
         statement = statement.on_conflict_do_update(
             index_elements=[table.c.job],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.runtime.both_clocks import BothClocks
 from services.runtime.clock import Clock, SystemClock
+from services.runtime.clock_guard import ClockGuard
 from services.runtime.database import Database
 from services.runtime.logs import Log
 from services.runtime.telemetry import Telemetry
@@ -38,10 +40,12 @@ from services.storage.writer import Writer
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What storage stands on."""
+    """What storage stands on. `clocks`: `clock` beside the database's."""
 
     deployment: str
     clock: Clock
+    clocks: BothClocks
+    guard: ClockGuard
     log: Log
     telemetry: Telemetry
     session_tokens: TokenVerifier
@@ -63,9 +67,11 @@ class Storage:
     expiry: Expiry
     erasure: Erasure
     sweep: Sweep
+    guard: ClockGuard
 
     async def drop_due_keys(self) -> None:
-        """Forgets the cached root keys that are due in this process."""
+        """Looks at the clocks, then forgets the cached root keys that are due in this process."""
+        await self.guard.until()
         await self.keys.drop_due()
 
 
@@ -73,7 +79,7 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
     """The service on its surroundings; nothing runs yet."""
     database, clock, objects = around.database, around.clock, around.objects
     days = Days(database, around.owner, objects, clock, limits.own_term_days, limits.days_ahead)
-    keys = Keyring(database, around.authority, days, clock)
+    keys = Keyring(database, around.authority, days, around.clocks)
     opener = Opener(keys, around.deployment)
     sealer = Sealer(keys, days, Grants(around.session_tokens), clock, around.deployment)
     writer = Writer(
@@ -92,7 +98,7 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
     changes = Changes(database, keys, days, clock)
     restrictions = Restrictions(database, keys, changes, clock)
     opt_outs = OptOuts(CustomerKeys(database, around.authority), changes, clock)
-    reader = Reader(database, opener, objects, accesses, clock)
+    reader = Reader(database, opener, objects, accesses, around.clocks)
     parts = Parts(
         database=database,
         sessions=Sessions(
@@ -105,7 +111,7 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         ),
         opener=opener,
         reader=reader,
-        listing=Listing(database, subjects, opener, clock),
+        listing=Listing(database, subjects, opener, around.clocks),
         accesses=accesses,
         erasure=erasure,
         preview=Preview(database, days, targets, clock),
@@ -121,7 +127,8 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         keys=keys,
         days=days,
         writer=writer,
-        expiry=Expiry(stores, keys, days, clock, around.log, around.telemetry),
+        expiry=Expiry(stores, keys, days, clock, around.guard, around.log, around.telemetry),
         erasure=erasure,
         sweep=Sweep(database, objects, days, SystemClock(), around.log),
+        guard=around.guard,
     )

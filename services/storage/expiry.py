@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from idv.storage.v1 import storage_pb2
 
 from services.runtime.clock import Clock
+from services.runtime.clock_guard import ClockGuard
 from services.runtime.database import Database
 from services.runtime.logs import Log
 from services.runtime.telemetry import Telemetry
@@ -47,9 +48,17 @@ class Expiry:
     """Destroys what is due."""
 
     def __init__(
-        self, stores: Stores, keys: Keyring, days: Days, clock: Clock, log: Log, telemetry: Telemetry
+        self,
+        stores: Stores,
+        keys: Keyring,
+        days: Days,
+        clock: Clock,
+        guard: ClockGuard,
+        log: Log,
+        telemetry: Telemetry,
     ) -> None:
-        self._stores, self._keys, self._days, self._clock, self._log = stores, keys, days, clock, log
+        self._stores, self._keys, self._days = stores, keys, days
+        self._clock, self._guard, self._log = clock, guard, log
         self._lateness = telemetry.meter.create_histogram(
             "idv.expiry.lateness", "s", "Seconds between due and done, by kind."
         )
@@ -61,27 +70,33 @@ class Expiry:
         await self.remove_days()
 
     async def destroy_keys(self) -> None:
-        """Destroys the root keys that are due and notes each destruction."""
-        now = self._clock.now()
+        """Destroys the root keys that are due, as far as the guard lets it, and notes each destruction."""
+        until = await self._guard.until()
+        if until is None:
+            return
         async with self._stores.database.transaction() as connection:
-            live = await key_store.list_live_roots(connection, now.date())
+            live = await key_store.list_live_roots(connection, until.date())
         terms = {epoch: self._days.term_of(retention_days) for epoch, retention_days in live}
-        due = [epoch for epoch, term in terms.items() if epoch.due(term) <= now]
+        due = [epoch for epoch, term in terms.items() if epoch.due(term) <= until]
         if due:
             await self._keys.destroy(due)
         for epoch in due:
             await self._note(epoch, terms[epoch])
 
     async def remove_days(self) -> None:
-        """Detaches and drops the partitions and the bucket of each day that is due, and notes it."""
-        now = self._clock.now()
+        """Detaches and drops the partitions and the bucket of each day that is due, as far as the guard lets
+        it, and notes it.
+        """
+        until = await self._guard.until()
+        if until is None:
+            return
         async with self._stores.database.transaction() as connection:
-            alive = {root.epoch.day for root in await key_store.list_live_roots(connection, now.date())}
+            alive = {root.epoch.day for root in await key_store.list_live_roots(connection, until.date())}
         due = [
             day
             for day in await self._days.listed()
             if day.day not in alive
-            and Epoch.of_day(day.day).due(self._days.term_of(day.retention_days)) <= now
+            and Epoch.of_day(day.day).due(self._days.term_of(day.retention_days)) <= until
         ]
         await for_each(due, self._remove)
 

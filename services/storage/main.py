@@ -33,6 +33,7 @@ async def main(settings: StorageSettings) -> None:
             _surroundings(settings, runtime, owner, objects, LocalSlots(slots)), settings.limits
         )
         await storage.days.prepare()
+        await storage.drop_due_keys()  # the clocks are looked at before anything is served
         await objects.look_again(runtime.clock.now().date())
         await stack.enter_async_context(storage.writer)
         runtime.add(storage_pb2_grpc.add_StorageServiceServicer_to_server, storage.servicer, _DESCRIPTOR)
@@ -49,6 +50,8 @@ def _surroundings(
     return Surroundings(
         deployment=settings.deployment,
         clock=runtime.clock,
+        clocks=runtime.clocks,
+        guard=runtime.clock_guard(),
         log=runtime.log,
         telemetry=runtime.telemetry,
         session_tokens=runtime.session_tokens,
@@ -66,5 +69,7 @@ def _jobs(storage: Storage, settings: StorageSettings) -> list[PeriodicJob]:
         PeriodicJob("drop-due-keys", often, storage.drop_due_keys, leased=False),
         PeriodicJob("expire", often, storage.expiry.run),
         PeriodicJob("resume-erasures", timedelta(minutes=1), storage.erasure.resume),
+        PeriodicJob("number-accesses", timedelta(seconds=0.5), storage.numbering.run, leased=False),
+        PeriodicJob("number-left-accesses", timedelta(seconds=10), storage.numbering.run_all),
         PeriodicJob("sweep-orphans", timedelta(hours=1), storage.sweep.run),
     ]

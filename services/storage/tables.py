@@ -26,6 +26,7 @@ from sqlalchemy import (
     Uuid,
 )
 
+from services.runtime.clock_guard import mark_table
 from services.runtime.jobs import lease_table
 
 SCHEMA = "storage"
@@ -71,6 +72,7 @@ destructions = Table(
 )
 
 job_leases = lease_table(METADATA)
+clock_marks = mark_table(METADATA)
 
 sessions = Table(
     "sessions",

@@ -167,7 +167,7 @@ class Customer(_message.Message):
     state: Global___CustomerState.ValueType
     """State."""
     webhook_uri: _builtins.str
-    """Where completions are posted, by https. This release posts none."""
+    """Where the ends of deletions are posted, by https and signed."""
     @_builtins.property
     def optional_items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional items that its sessions may ask for; empty: any that the notice lists."""

@@ -59,6 +59,38 @@ DELETION_STATE_FAILED: DeletionState.ValueType  # 5
 """Failed for good; `failure_reason` says why."""
 Global___DeletionState: _TypeAlias = DeletionState  # noqa: Y015
 
+class _NotificationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NotificationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotificationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOTIFICATION_STATE_UNSPECIFIED: _NotificationState.ValueType  # 0
+    """Not handed over for sending yet."""
+    NOTIFICATION_STATE_QUEUED: _NotificationState.ValueType  # 1
+    """Waits to be sent, or to be sent again."""
+    NOTIFICATION_STATE_ACCEPTED: _NotificationState.ValueType  # 2
+    """The Customer's server took it."""
+    NOTIFICATION_STATE_FAILED: _NotificationState.ValueType  # 3
+    """Failed for good: the deletion's own state stands all the same."""
+    NOTIFICATION_STATE_NOT_ADDRESSED: _NotificationState.ValueType  # 4
+    """There is nowhere to send it: no such address is registered, or the operator set up no sending."""
+
+class NotificationState(_NotificationState, metaclass=_NotificationStateEnumTypeWrapper):
+    """How far a Customer has been told of a deletion's end, by one of the ways."""
+
+NOTIFICATION_STATE_UNSPECIFIED: NotificationState.ValueType  # 0
+"""Not handed over for sending yet."""
+NOTIFICATION_STATE_QUEUED: NotificationState.ValueType  # 1
+"""Waits to be sent, or to be sent again."""
+NOTIFICATION_STATE_ACCEPTED: NotificationState.ValueType  # 2
+"""The Customer's server took it."""
+NOTIFICATION_STATE_FAILED: NotificationState.ValueType  # 3
+"""Failed for good: the deletion's own state stands all the same."""
+NOTIFICATION_STATE_NOT_ADDRESSED: NotificationState.ValueType  # 4
+"""There is nowhere to send it: no such address is registered, or the operator set up no sending."""
+Global___NotificationState: _TypeAlias = NotificationState  # noqa: Y015
+
 @_typing.final
 class DeletionTarget(_message.Message):
     """What is to be deleted."""
@@ -202,6 +234,8 @@ class Deletion(_message.Message):
     PROGRESS_DONE_FIELD_NUMBER: _builtins.int
     PROGRESS_TOTAL_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    MAIL_STATE_FIELD_NUMBER: _builtins.int
+    WEBHOOK_STATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`customers/{customer}/deletions/{deletion}`."""
     state: Global___DeletionState.ValueType
@@ -218,6 +252,10 @@ class Deletion(_message.Message):
     """Of how many days the rows are marked so far; of several targets, how many are done."""
     progress_total: _builtins.int
     """Of how many days or targets in all; 0 until it is known."""
+    mail_state: Global___NotificationState.ValueType
+    """The mail to the Customer about its end."""
+    webhook_state: Global___NotificationState.ValueType
+    """The signed message to the Customer's webhook about its end."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When it was received."""
@@ -254,10 +292,12 @@ class Deletion(_message.Message):
         progress_done: _builtins.int = ...,
         progress_total: _builtins.int = ...,
         outcomes: _abc.Iterable[Global___TargetOutcome] | None = ...,
+        mail_state: Global___NotificationState.ValueType = ...,
+        webhook_state: Global___NotificationState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "receipt", b"receipt", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "failure_reason", b"failure_reason", "name", b"name", "outcomes", b"outcomes", "progress_done", b"progress_done", "progress_total", b"progress_total", "receipt", b"receipt", "receive_time", b"receive_time", "record_count", b"record_count", "scope", b"scope", "session_count", b"session_count", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "expected_completion_time", b"expected_completion_time", "failure_reason", b"failure_reason", "mail_state", b"mail_state", "name", b"name", "outcomes", b"outcomes", "progress_done", b"progress_done", "progress_total", b"progress_total", "receipt", b"receipt", "receive_time", b"receive_time", "record_count", b"record_count", "scope", b"scope", "session_count", b"session_count", "state", b"state", "webhook_state", b"webhook_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,6 +633,8 @@ class ListAccessesRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`customers/{customer}`."""
     resource: _builtins.str
@@ -601,6 +643,10 @@ class ListAccessesRequest(_message.Message):
     """At most this many, 1 to 1000; 0 means 100."""
     page_token: _builtins.str
     """From the answer before."""
+    flag: _processing_pb2.AccessFlag.ValueType
+    """Only those with this flag; not set: all."""
+    purpose: _processing_pb2.Purpose.ValueType
+    """Only those for this purpose; not set: all. A page may then hold fewer than asked for, and still have a next one."""
     def __init__(
         self,
         *,
@@ -608,10 +654,12 @@ class ListAccessesRequest(_message.Message):
         resource: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        flag: _processing_pb2.AccessFlag.ValueType = ...,
+        purpose: _processing_pb2.Purpose.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "purpose", b"purpose", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -644,3 +692,131 @@ class ListAccessesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAccessesResponse: _TypeAlias = ListAccessesResponse  # noqa: Y015
+
+@_typing.final
+class WatchAccessesRequest(_message.Message):
+    """Asks to watch accesses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    ONLY_NEW_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`customers/{customer}`."""
+    cursor: _builtins.str
+    """Where to go on, from the last message; empty: from the oldest access that is still listed."""
+    only_new: _builtins.bool
+    """Without a cursor: begin with what happens from now on."""
+    resource: _builtins.str
+    """Only those of one record or session, by name; empty: all."""
+    flag: _processing_pb2.AccessFlag.ValueType
+    """Only those with this flag; not set: all."""
+    purpose: _processing_pb2.Purpose.ValueType
+    """Only those for this purpose; not set: all."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+        only_new: _builtins.bool = ...,
+        resource: _builtins.str = ...,
+        flag: _processing_pb2.AccessFlag.ValueType = ...,
+        purpose: _processing_pb2.Purpose.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "flag", b"flag", "only_new", b"only_new", "parent", b"parent", "purpose", b"purpose", "resource", b"resource"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAccessesRequest: _TypeAlias = WatchAccessesRequest  # noqa: Y015
+
+@_typing.final
+class WatchAccessesResponse(_message.Message):
+    """Accesses. The first message comes at once, with or without any."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCESSES_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where to go on after them."""
+    @_builtins.property
+    def accesses(self) -> _containers.RepeatedCompositeFieldContainer[_processing_pb2.Access]:
+        """The oldest first."""
+
+    def __init__(
+        self,
+        *,
+        accesses: _abc.Iterable[_processing_pb2.Access] | None = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accesses", b"accesses", "cursor", b"cursor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchAccessesResponse: _TypeAlias = WatchAccessesResponse  # noqa: Y015
+
+@_typing.final
+class ListAccessTotalsRequest(_message.Message):
+    """Asks for totals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`customers/{customer}`."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 means 100."""
+    page_token: _builtins.str
+    """From the answer before."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessTotalsRequest: _TypeAlias = ListAccessTotalsRequest  # noqa: Y015
+
+@_typing.final
+class ListAccessTotalsResponse(_message.Message):
+    """Totals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[_processing_pb2.AccessTotal]:
+        """The newest day first."""
+
+    def __init__(
+        self,
+        *,
+        totals: _abc.Iterable[_processing_pb2.AccessTotal] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessTotalsResponse: _TypeAlias = ListAccessTotalsResponse  # noqa: Y015

@@ -65,6 +65,16 @@ class DeletionServiceStub:
                 request_serializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessesRequest.SerializeToString,
                 response_deserializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessesResponse.FromString,
                 _registered_method=True)
+        self.WatchAccesses = channel.unary_stream(
+                '/idv.retention.v1.DeletionService/WatchAccesses',
+                request_serializer=idv_dot_retention_dot_v1_dot_deletions__pb2.WatchAccessesRequest.SerializeToString,
+                response_deserializer=idv_dot_retention_dot_v1_dot_deletions__pb2.WatchAccessesResponse.FromString,
+                _registered_method=True)
+        self.ListAccessTotals = channel.unary_unary(
+                '/idv.retention.v1.DeletionService/ListAccessTotals',
+                request_serializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessTotalsRequest.SerializeToString,
+                response_deserializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessTotalsResponse.FromString,
+                _registered_method=True)
 
 
 class DeletionServiceServicer:
@@ -107,7 +117,22 @@ class DeletionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAccesses(self, request, context):
-        """Lists every read of the Customer's records.
+        """Lists every access to the Customer's records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchAccesses(self, request, context):
+        """Streams the accesses to the Customer's records as they happen, from a cursor on: none is left out and none comes twice. Runs
+        until its reader leaves; after any end, go on from the last cursor.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccessTotals(self, request, context):
+        """Lists how often each service saw the Customer's records, by day and purpose, the newest day first. Totals outlive the records.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +170,16 @@ def add_DeletionServiceServicer_to_server(servicer, server):
                     servicer.ListAccesses,
                     request_deserializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessesRequest.FromString,
                     response_serializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessesResponse.SerializeToString,
+            ),
+            'WatchAccesses': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAccesses,
+                    request_deserializer=idv_dot_retention_dot_v1_dot_deletions__pb2.WatchAccessesRequest.FromString,
+                    response_serializer=idv_dot_retention_dot_v1_dot_deletions__pb2.WatchAccessesResponse.SerializeToString,
+            ),
+            'ListAccessTotals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccessTotals,
+                    request_deserializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessTotalsRequest.FromString,
+                    response_serializer=idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessTotalsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +345,60 @@ class DeletionService:
             '/idv.retention.v1.DeletionService/ListAccesses',
             idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessesRequest.SerializeToString,
             idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAccesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/idv.retention.v1.DeletionService/WatchAccesses',
+            idv_dot_retention_dot_v1_dot_deletions__pb2.WatchAccessesRequest.SerializeToString,
+            idv_dot_retention_dot_v1_dot_deletions__pb2.WatchAccessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccessTotals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/idv.retention.v1.DeletionService/ListAccessTotals',
+            idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessTotalsRequest.SerializeToString,
+            idv_dot_retention_dot_v1_dot_deletions__pb2.ListAccessTotalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,7 +44,13 @@ class DeletionServiceStub:
     ListRecords: _grpc.UnaryUnaryMultiCallable[_deletions_pb2.ListRecordsRequest, _deletions_pb2.ListRecordsResponse]
     """Lists the Customer's records, without opening them."""
     ListAccesses: _grpc.UnaryUnaryMultiCallable[_deletions_pb2.ListAccessesRequest, _deletions_pb2.ListAccessesResponse]
-    """Lists every read of the Customer's records."""
+    """Lists every access to the Customer's records."""
+    WatchAccesses: _grpc.UnaryStreamMultiCallable[_deletions_pb2.WatchAccessesRequest, _deletions_pb2.WatchAccessesResponse]
+    """Streams the accesses to the Customer's records as they happen, from a cursor on: none is left out and none comes twice. Runs
+    until its reader leaves; after any end, go on from the last cursor.
+    """
+    ListAccessTotals: _grpc.UnaryUnaryMultiCallable[_deletions_pb2.ListAccessTotalsRequest, _deletions_pb2.ListAccessTotalsResponse]
+    """Lists how often each service saw the Customer's records, by day and purpose, the newest day first. Totals outlive the records."""
 
 @_typing.type_check_only
 class DeletionServiceAsyncStub(DeletionServiceStub):
@@ -62,7 +68,13 @@ class DeletionServiceAsyncStub(DeletionServiceStub):
     ListRecords: _aio.UnaryUnaryMultiCallable[_deletions_pb2.ListRecordsRequest, _deletions_pb2.ListRecordsResponse]  # type: ignore[assignment]
     """Lists the Customer's records, without opening them."""
     ListAccesses: _aio.UnaryUnaryMultiCallable[_deletions_pb2.ListAccessesRequest, _deletions_pb2.ListAccessesResponse]  # type: ignore[assignment]
-    """Lists every read of the Customer's records."""
+    """Lists every access to the Customer's records."""
+    WatchAccesses: _aio.UnaryStreamMultiCallable[_deletions_pb2.WatchAccessesRequest, _deletions_pb2.WatchAccessesResponse]  # type: ignore[assignment]
+    """Streams the accesses to the Customer's records as they happen, from a cursor on: none is left out and none comes twice. Runs
+    until its reader leaves; after any end, go on from the last cursor.
+    """
+    ListAccessTotals: _aio.UnaryUnaryMultiCallable[_deletions_pb2.ListAccessTotalsRequest, _deletions_pb2.ListAccessTotalsResponse]  # type: ignore[assignment]
+    """Lists how often each service saw the Customer's records, by day and purpose, the newest day first. Totals outlive the records."""
 
 class DeletionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Deletion at a Customer's request, and what a Customer may see of its own data."""
@@ -113,6 +125,24 @@ class DeletionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _deletions_pb2.ListAccessesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_deletions_pb2.ListAccessesResponse, _abc.Awaitable[_deletions_pb2.ListAccessesResponse]]:
-        """Lists every read of the Customer's records."""
+        """Lists every access to the Customer's records."""
+
+    @_abc_1.abstractmethod
+    def WatchAccesses(
+        self,
+        request: _deletions_pb2.WatchAccessesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_deletions_pb2.WatchAccessesResponse], _abc.AsyncIterator[_deletions_pb2.WatchAccessesResponse]]:
+        """Streams the accesses to the Customer's records as they happen, from a cursor on: none is left out and none comes twice. Runs
+        until its reader leaves; after any end, go on from the last cursor.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAccessTotals(
+        self,
+        request: _deletions_pb2.ListAccessTotalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_deletions_pb2.ListAccessTotalsResponse, _abc.Awaitable[_deletions_pb2.ListAccessTotalsResponse]]:
+        """Lists how often each service saw the Customer's records, by day and purpose, the newest day first. Totals outlive the records."""
 
 def add_DeletionServiceServicer_to_server(servicer: DeletionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

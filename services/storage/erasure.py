@@ -118,6 +118,12 @@ class Erasure:
             )
         return first
 
+    async def drafted(self, customer: str, erasure: UUID, target: storage_pb2.ErasureTarget) -> ErasureRow:
+        """The intent of an erasure that begins now, for whoever commits it together with something else."""
+        now = self._clock.now()
+        await self._days.ready(now.date())
+        return await self._seal(customer, erasure, target.SerializeToString(deterministic=True), now)
+
     async def advance(self, row: ErasureRow) -> ErasureRow:
         """Does the next step and notes it; doing it twice is as good as once."""
         step = {

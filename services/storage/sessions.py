@@ -84,6 +84,13 @@ class Sessions:
             raise _erased()
         return await self._describe(row)
 
+    async def opening(self, row: store.SessionRow) -> storage_pb2.SessionOpening:
+        """The session with what it was opened with; raises ERASED or EXPIRED."""
+        content = await self._open(row)
+        return storage_pb2.SessionOpening(
+            session=await self._describe(row), subject=content.subject, attestation=content.attestation
+        )
+
     async def _find(self, name: SessionName) -> store.SessionRow:
         session = UUID(name.session)
         try:

@@ -122,6 +122,15 @@ async def _fence_records(
     await connection.execute(update(records).where(active).values(state))
 
 
+async def of_record(connection: AsyncConnection, day: date, session: UUID, record: UUID) -> UUID | None:
+    """The erasure that made a record unreadable; None for one that stands."""
+    query = select(records.c.erasure).where(
+        *(records.c.day == day, records.c.session == session, records.c.record == record)
+    )
+    erasure: UUID | None = await connection.scalar(query)
+    return erasure
+
+
 async def touched(connection: AsyncConnection, erasure: UUID, day: date) -> Touched:
     """What the erasure made unreadable on the day."""
     of_records = select(func.count(), func.count(records.c.object)).where(

@@ -123,18 +123,22 @@ async def standing(driver: Any, day: date, session: UUID, record: UUID) -> Stand
 async def page(
     connection: AsyncConnection,
     day: date,
-    among: Sequence[UUID],
+    among: Sequence[UUID] | None,
     *,
     now: datetime,
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[RecordRow]:
-    """Readable records of the day's sessions by receipt time, after a position; without bodies."""
+    """Readable records of the day's sessions by receipt time, after a position; without bodies.
+
+    Without sessions: of all that the tenants have.
+    """
     columns = [records.c[name] for name in _HEAD]
     query = select(*columns).where(
-        *(records.c.day == day, records.c.session.in_(among)),
-        *(records.c.state == ACTIVE, records.c.expire_time > now, fences.outside()),
+        *(records.c.day == day, records.c.state == ACTIVE, records.c.expire_time > now, fences.outside())
     )
+    if among is not None:
+        query = query.where(records.c.session.in_(among))
     if after is not None:
         query = query.where(tuple_(records.c.receive_time, records.c.record) > tuple_(*after))
     rows = await connection.execute(query.order_by(records.c.receive_time, records.c.record).limit(limit))

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -77,6 +77,26 @@ async def of_subject(connection: AsyncConnection, day: date, customer: str, dige
         sessions.c.day == day, sessions.c.customer == customer, sessions.c.subject_digest == digest
     )
     return list((await connection.execute(query)).scalars())
+
+
+async def page(
+    connection: AsyncConnection,
+    day: date,
+    customer: str,
+    digest: bytes | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[SessionRow]:
+    """Open sessions of the day by creation, after a position: a subject's, or without digest all."""
+    query = select(sessions).where(
+        *(sessions.c.day == day, sessions.c.customer == customer, sessions.c.state == ACTIVE)
+    )
+    if digest is not None:
+        query = query.where(sessions.c.subject_digest == digest)
+    if after is not None:
+        query = query.where(tuple_(sessions.c.create_time, sessions.c.session) > tuple_(*after))
+    rows = await connection.execute(query.order_by(sessions.c.create_time, sessions.c.session).limit(limit))
+    return [SessionRow(**row) for row in rows.mappings()]
 
 
 async def fence(driver: Any, day: date, ids: Sequence[UUID]) -> dict[UUID, Any]:

@@ -71,17 +71,15 @@ def grow(size: int, edge: Mapping[Node, bytes], leaf_hashes: Iterable[bytes]) ->
     The leaves themselves are among them, as level 0. `edge` holds the hashes of `subtrees(0, size)`; nothing
     else of the old tree is needed. Raises KeyError where it lacks one.
     """
-    known = dict(edge)
-    for leaf in leaf_hashes:
-        node, value = Node(0, size), leaf
-        known[node] = value
-        yield node, value
-        while node.number & 1:
-            value = node_hash(known[Node(node.level, node.number - 1)], value)
-            node = Node(node.level + 1, node.number >> 1)
-            known[node] = value
-            yield node, value
-        size += 1
+    level, first, hashes = 0, size, list(leaf_hashes)
+    while hashes:
+        for number, value in enumerate(hashes, first):
+            yield Node(level, number), value
+        if first & 1:  # the first of them is a right child: its sibling stands at the old tree's edge
+            first -= 1
+            hashes.insert(0, edge[Node(level, first)])
+        hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=False)]
+        level, first = level + 1, first >> 1
 
 
 def build(leaf_hashes: Sequence[bytes]) -> dict[Node, bytes]:

@@ -42,10 +42,13 @@ ENDED: Final = frozenset({pb.DELETION_STATE_DONE, pb.DELETION_STATE_PARTIAL, pb.
 
 @dataclass(frozen=True)
 class DeletionTerms:
-    """How long a step may take before another process takes over, and for how long openings are kept."""
+    """How long a step may take before another process takes over, and how long what is kept of an end."""
 
     step: timedelta
     opening: timedelta
+    """How long after its end a receipt is kept with entry and salt."""
+    evidence: timedelta = timedelta(days=1096)
+    """How long after its end a deletion is kept at all; the log's leaf stays."""
 
 
 class Deletions:
@@ -67,20 +70,34 @@ class Deletions:
         self._clock = clock
         self._terms = terms
 
-    async def create(self, customer: str, request_id: UUID, target: Target) -> Deletion:
+    async def create(
+        self, customer: str, request_id: UUID, target: Target, *, name: UUID | None = None
+    ) -> Deletion:
         """Deletes `target`, such as `{"subject": "..."}`; returns the deletion with its receipt.
 
         A large one may be RUNNING still: everything is unreadable, and it goes on by itself. A repeat returns
         the first answer. Raises REQUEST_ID_REUSED where the id was used for another target;
         the reason of storage where it refused for good; UNAVAILABLE where the deletion is recorded and goes
-        on by itself, but is not done.
+        on by itself, but is not done. `name`: of a deletion that storage has begun already.
         """
-        deletion = await self._record(customer, request_id, target)
+        deletion = await self._record(customer, request_id, target, name or self.new_name())
         if deletion.state not in ENDED:
             deletion = await self.carry_out(customer, deletion.deletion)
         if deletion.failure is not None:
             raise failed_for_good(deletion)
         return deletion
+
+    def new_name(self) -> UUID:
+        """An id for a deletion that is received now."""
+        now = self._clock.now()
+        return UUID(str(uuid_utils.uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000)))
+
+    async def check_unused(self, customer: str, request_id: UUID, target: Target) -> None:
+        """Raises REQUEST_ID_REUSED where the id was used for the deletion of another target."""
+        async with self._database.transaction([customer]) as connection:
+            first = await store.deletion_by_request(connection, customer, request_id)
+        if first is not None:
+            _check_same(first, self._seal.digest(customer, request_id, target))
 
     async def carry_out(self, customer: str, name: UUID) -> Deletion:
         """Does what is left of a recorded deletion, or some seconds' worth. Raises as `create` does."""
@@ -119,17 +136,25 @@ class Deletions:
             listed = await store.list_deletions(connection, customer, limit, before)
         return [self._whole(deletion) for deletion in listed]
 
-    async def forget_opening(self, customer: str, name: UUID) -> None:
-        """Drops entry and salt of an ended deletion's receipt, and the digest of its request."""
+    async def age(self, customer: str, name: UUID) -> None:
+        """Lets an ended deletion age: first entry and salt of its receipt and the digest of its request are
+        dropped, in the end all of it.
+        """
+        now = self._clock.now()
         async with self._database.transaction([customer]) as connection:
             ended = found(await store.deletion(connection, customer, name, lock=True))
-            await store.change_deletion(connection, ended, sealed_receipt=None, request_digest=None)
-            await store.remove_work(connection, name)
+            since = ended.complete_time or now
+            if since + self._terms.evidence <= now:
+                await store.remove_deletion(connection, ended)
+            elif since + self._terms.opening <= now:
+                await store.change_deletion(connection, ended, sealed_receipt=None, request_digest=None)
+                await store.postpone_work(connection, name, now, since + self._terms.evidence)
+            else:
+                await store.postpone_work(connection, name, now, since + self._terms.opening)
 
-    async def _record(self, customer: str, request_id: UUID, target: Target) -> Deletion:
+    async def _record(self, customer: str, request_id: UUID, target: Target, name: UUID) -> Deletion:
         """The ledger's row, committed before anything is erased; on a repeat, that of the first call."""
         now = self._clock.now()
-        name = UUID(str(uuid_utils.uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000)))
         digest = self._seal.digest(customer, request_id, target)
         new = Deletion(
             tenant=customer,
@@ -143,16 +168,10 @@ class Deletions:
         )
         async with self._database.transaction([customer]) as connection:
             if await store.add_deletion(connection, new):
-                await store.add_work(connection, customer, name, now + self._terms.step)
+                await store.add_work(connection, customer, name, now, now + self._terms.step)
                 return new
             first = found(await store.deletion_by_request(connection, customer, request_id))
-        if first.request_digest is not None and not hmac.compare_digest(first.request_digest, digest):
-            raise IdvError(
-                Reason.ERROR_REASON_REQUEST_ID_REUSED,
-                "the request id was used for the deletion of another target",
-                field="request_id",
-                remedy="use a new request id",
-            )
+        _check_same(first, digest)
         return self._whole(first)
 
     async def _begin(self, customer: str, name: UUID) -> Deletion:
@@ -160,7 +179,8 @@ class Deletions:
             deletion = found(await store.deletion(connection, customer, name, lock=True))
             if deletion.state not in ENDED:
                 await store.change_deletion(connection, deletion, state=pb.DELETION_STATE_RUNNING)
-                await store.postpone_work(connection, name, self._clock.now() + self._terms.step)
+                now = self._clock.now()
+                await store.postpone_work(connection, name, now, now + self._terms.step)
         return self._whole(deletion)
 
     async def _note(self, begun: Deletion, progress: Progress) -> None:
@@ -168,8 +188,8 @@ class Deletions:
         async with self._database.transaction([begun.tenant]) as connection:
             deletion = found(await store.deletion(connection, begun.tenant, begun.deletion, lock=True))
             if deletion.state not in ENDED and progress.done >= (deletion.progress_done or 0):
-                until = self._clock.now() + self._terms.step
-                await store.postpone_work(connection, begun.deletion, until)
+                now = self._clock.now()
+                await store.postpone_work(connection, begun.deletion, now, now + self._terms.step)
                 await store.change_deletion(
                     connection,
                     deletion,
@@ -182,8 +202,9 @@ class Deletions:
 
     async def _put_off(self, name: UUID, delay: timedelta) -> None:
         """Lets the job go on soon instead of waiting for this process to be taken for dead."""
+        now = self._clock.now()
         async with self._database.transaction() as connection:
-            await store.postpone_work(connection, name, self._clock.now() + delay)
+            await store.postpone_work(connection, name, now, now + delay)
 
     async def _complete(
         self, begun: Deletion, target: Target, erasure: Erasure, outcomes: Sequence[Outcome]
@@ -195,7 +216,7 @@ class Deletions:
             if deletion.state in ENDED:
                 return self._whole(deletion)
             now = self._clock.now()
-            await store.postpone_work(connection, name, now + self._terms.opening)
+            await store.postpone_work(connection, name, now, now + self._terms.opening)
             failed = sum(one.state == pb.DELETION_STATE_FAILED for one in outcomes)
             logged = deletion_entry(deletion, target, erasure, now, failed)
             leaf_index, receipt = await self._log.append_with_receipt(connection, logged)
@@ -227,7 +248,7 @@ class Deletions:
             deletion = found(await store.deletion(connection, customer, name, lock=True))
             if deletion.state not in ENDED:
                 now = self._clock.now()
-                await store.postpone_work(connection, name, now + self._terms.opening)
+                await store.postpone_work(connection, name, now, now + self._terms.opening)
                 await store.change_deletion(
                     connection,
                     deletion,
@@ -237,3 +258,13 @@ class Deletions:
                     failure=reason,
                 )
             return found(await store.deletion(connection, customer, name))
+
+
+def _check_same(first: Deletion, digest: bytes) -> None:
+    if first.request_digest is not None and not hmac.compare_digest(first.request_digest, digest):
+        raise IdvError(
+            Reason.ERROR_REASON_REQUEST_ID_REUSED,
+            "the request id was used for the deletion of another target",
+            field="request_id",
+            remedy="use a new request id",
+        )

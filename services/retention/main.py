@@ -19,8 +19,11 @@ from services.retention import tiles
 from services.retention.accesses import CustomerView
 from services.retention.announcements import Announcements
 from services.retention.api import DeletionApi
+from services.retention.corrections import Corrections
 from services.retention.deletions import Deletions, DeletionTerms
 from services.retention.expiries import Expiries
+from services.retention.export_plan import Plans
+from services.retention.exports import Exports
 from services.retention.log import TransparencyLog
 from services.retention.log_api import TransparencyLogApi
 from services.retention.relaying import Relaying
@@ -45,7 +48,9 @@ async def main(settings: RetentionSettings) -> None:
     signer = LogSigner.load(names.origin, names.signing_key, names.former_keys, names.also_signing_keys)
     seal = TargetSeal.load(settings.request_key)
     terms = DeletionTerms(
-        step=timedelta(seconds=settings.takeover_seconds), opening=timedelta(days=settings.opening_days)
+        step=timedelta(seconds=settings.takeover_seconds),
+        opening=timedelta(days=settings.opening_days),
+        evidence=timedelta(days=settings.evidence_days),
     )
     async with Runtime.start(settings, service="retention") as runtime:
         database, clock = runtime.database, runtime.clock
@@ -62,14 +67,17 @@ async def main(settings: RetentionSettings) -> None:
         announcements = Announcements(database, log, notice)
         witnesses = _witnesses(runtime, log, names)
         statements = Statements(database, log, storage, clock, runtime.log)
-        relays = Relays(database, clock, settings.relay.terms)
-        relaying = Relaying(database, notice, clock, runtime.log, settings.relay.terms)
+        plans = Plans(database, storage, seal, clock)
+        corrections = Corrections(deletions, storage)
+        relays = Relays(database, clock, settings.relay.terms(terms.evidence))
+        relaying = Relaying(database, notice, clock, runtime.log, settings.relay.terms(terms.evidence))
 
         for name, seconds, run in (
             ("deletions", settings.jobs.deletions, resumption.run),
             ("destructions", settings.jobs.destructions, expiries.run),
             ("announcements", settings.jobs.announcements, announcements.run),
             ("relays", settings.jobs.relays, relaying.run),
+            ("exports", settings.jobs.exports, plans.forget_due),
             ("witnesses", settings.jobs.witnesses, witnesses.run),
             ("statements", settings.jobs.statements, statements.run),
         ):
@@ -90,7 +98,7 @@ async def main(settings: RetentionSettings) -> None:
             ),
             (
                 rights_pb2_grpc.add_RightsServiceServicer_to_server,
-                RightsApi(relays, storage),
+                RightsApi(relays, storage, Exports(plans, storage, notice), corrections),
                 rights_pb2,
                 "RightsService",
             ),

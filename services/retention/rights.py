@@ -1,16 +1,18 @@
-"""The methods on rights: restriction and opting out, and end users' own requests, refused and relayed."""
+"""The methods on rights: knowing, correcting, limiting, opting out; end users' own requests are relayed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, NoReturn
 from uuid import UUID
 
-from idv.errors import IdvError, Reason
 from idv.retention.v1 import rights_pb2 as pb
 from idv.retention.v1.rights_pb2_grpc import RightsServiceServicer
 from idv.storage.v1 import storage_pb2
 
+from services.retention.corrections import Corrections
+from services.retention.exports import Exports
 from services.retention.messages import PAGE, before
 from services.retention.relay_store import Relay
 from services.retention.relays import Relays, state
@@ -20,23 +22,42 @@ from services.runtime.resources import parse_customer, parse_relay, relay_name
 
 
 class RightsApi(RightsServiceServicer):
-    """Restriction, opting out and relays.
+    """Exports, corrections, restriction, opting out and relays."""
 
-    Export and correction are in the contract and answered NOT_SERVED, so that silence is no success.
-    """
-
-    def __init__(self, relays: Relays, storage: StorageGateway) -> None:
+    def __init__(
+        self, relays: Relays, storage: StorageGateway, exports: Exports, corrections: Corrections
+    ) -> None:
         self._relays = relays
         self._storage = storage
+        self._exports = exports
+        self._corrections = corrections
 
-    async def ExportSubject(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """Not served yet."""
-        _refuse("ExportSubject")
-        yield  # never reached: makes this a stream, as the contract has it
+    async def ExportSubject(
+        self, request: pb.ExportSubjectRequest, context: Any
+    ) -> AsyncIterator[pb.ExportSubjectResponse]:
+        """Streams what is held on a subject; see `Exports.stream`."""
+        customer = parse_customer(request.parent, field="parent")
+        target = {"subject": request.subject}
+        parts = self._exports.stream(customer, UUID(request.request_id), target, request.offset)
+        async with aclosing(parts):
+            async for part in parts:
+                yield pb.ExportSubjectResponse(**part._asdict())
 
-    async def CorrectRecord(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("CorrectRecord")
+    async def ExportCustomer(
+        self, request: pb.ExportCustomerRequest, context: Any
+    ) -> AsyncIterator[pb.ExportCustomerResponse]:
+        """Streams all that is held for a Customer; see `Exports.stream`."""
+        customer = parse_customer(request.parent, field="parent")
+        target = {"everything": "true"}
+        parts = self._exports.stream(customer, UUID(request.request_id), target, request.offset)
+        async with aclosing(parts):
+            async for part in parts:
+                yield pb.ExportCustomerResponse(**part._asdict())
+
+    async def CorrectRecord(self, request: pb.CorrectRecordRequest, context: Any) -> pb.CorrectRecordResponse:
+        """Replaces a wrong record by a corrected one; see `Corrections.correct`."""
+        record, deletion = await self._corrections.correct(request)
+        return pb.CorrectRecordResponse(record=record, deletion=deletion)
 
     async def SetRestriction(
         self, request: pb.SetRestrictionRequest, context: Any
@@ -105,11 +126,3 @@ def _message(relay: Relay) -> pb.Relay:
     if relay.remind_time is not None:
         message.remind_time.CopyFrom(timestamp(relay.remind_time))
     return message
-
-
-def _refuse(method: str) -> NoReturn:
-    raise IdvError(
-        Reason.ERROR_REASON_NOT_SERVED,
-        f"{method} is in the contract, but not offered by this release",
-        remedy="see the release notes for what is served",
-    )

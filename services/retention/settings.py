@@ -108,6 +108,8 @@ class JobSettings(BaseModel):
     """Seconds between two looks for versions that notice announced, to log them."""
     relays: Annotated[float, Field(gt=0)] = 10.0
     """Seconds between two looks for end users' requests to relay, to follow or to remind of."""
+    exports: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between two looks for exports that began a day ago, to forget what they kept."""
     witnesses: Annotated[float, Field(gt=0)] = 10.0
     """Seconds between two looks for a checkpoint that a witness has not cosigned yet."""
     statements: Annotated[float, Field(gt=0)] = 60.0
@@ -133,10 +135,9 @@ class RelaySettings(BaseModel):
             )
         return self
 
-    @property
-    def terms(self) -> RelayTerms:
+    def terms(self, evidence: timedelta) -> RelayTerms:
         """The terms as the relays need them."""
-        return RelayTerms(timedelta(days=self.due_days), timedelta(days=self.remind_days))
+        return RelayTerms(timedelta(days=self.due_days), timedelta(days=self.remind_days), evidence)
 
 
 class RetentionSettings(ServiceSettings):
@@ -158,5 +159,9 @@ class RetentionSettings(ServiceSettings):
     relay: RelaySettings = RelaySettings()
     opening_days: Annotated[int, Field(ge=1, le=3660)] = 30
     """Days after its end for which a deletion's receipt is kept with entry and salt; then without them."""
+    evidence_days: Annotated[int, Field(ge=30, le=36600)] = 1096
+    """Days for which an ended deletion or relay is kept as evidence, then nothing but the log's leaf; more than
+    `opening_days`, as your contracts say.
+    """
     takeover_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """Seconds after its last sign of life when a deletion counts as interrupted and the job carries it on."""

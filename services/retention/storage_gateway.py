@@ -11,11 +11,14 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from idv.storage.v1 import storage_pb2 as pb
 from idv.storage.v1.storage_pb2_grpc import StorageServiceStub
+from idv.types.v1 import processing_pb2
 
 from services.retention.targets import Target, for_storage
 from services.runtime import calls
 from services.runtime.resources import customer_name
 
+_READ_SECONDS: Final = 3600.0
+"""For how long one record may be read: as fast as whoever takes the export."""
 _SHARE: Final = 0.8
 """The part of its caller's time that an erasure may take: the rest is to say that it goes on by itself."""
 
@@ -97,9 +100,39 @@ class StorageGateway:
         """A page of a Customer's records, not opened."""
         return await self._stub.ListRecords(request)
 
+    async def sessions(self, request: pb.ListSessionsRequest) -> pb.ListSessionsResponse:
+        """A page of a Customer's sessions, opened."""
+        return await self._stub.ListSessions(request)
+
+    def read(self, record: str) -> grpc.aio.UnaryStreamCall[Any, pb.ReadRecordResponse]:
+        """Reads a record for the support of rights: its opening, then its body in chunks."""
+        request = pb.ReadRecordRequest(name=record, purpose=processing_pb2.PURPOSE_RIGHTS_SUPPORT)
+        return self._stub.ReadRecord(request, timeout=_READ_SECONDS)
+
+    async def session(self, name: str) -> processing_pb2.Session:
+        """A session, not opened."""
+        return (await self._stub.GetSession(pb.GetSessionRequest(name=name))).session
+
+    async def record(self, name: str) -> processing_pb2.Record:
+        """A record, not opened."""
+        request = pb.GetRecordRequest(name=name, purpose=processing_pb2.PURPOSE_RIGHTS_SUPPORT)
+        return (await self._stub.GetRecord(request)).record
+
+    async def correct(self, request: pb.CorrectRecordRequest) -> pb.CorrectRecordResponse:
+        """Puts a corrected record in the place of a wrong one."""
+        return await self._stub.CorrectRecord(request)
+
     async def accesses(self, request: pb.ListAccessesRequest) -> pb.ListAccessesResponse:
         """A page of the reads of a Customer's records."""
         return await self._stub.ListAccesses(request)
+
+    async def follow(self, request: pb.FollowAccessesRequest) -> pb.FollowAccessesResponse:
+        """The accesses after a position, in order."""
+        return await self._stub.FollowAccesses(request)
+
+    async def access_totals(self, request: pb.ListAccessTotalsRequest) -> pb.ListAccessTotalsResponse:
+        """A page of totals of accesses."""
+        return await self._stub.ListAccessTotals(request)
 
 
 def _time(stamp: Timestamp) -> datetime:

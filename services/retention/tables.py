@@ -7,8 +7,11 @@ whose entry could be compared with guesses, for its term.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -29,6 +32,8 @@ from services.runtime.jobs import lease_table
 
 SCHEMA = "retention"
 METADATA = MetaData(schema=SCHEMA)
+SKEW = timedelta(seconds=5)
+"""How far the clocks of two replicas may differ."""
 _INSTANT = DateTime(timezone=True)
 
 log_leaves = Table(
@@ -128,9 +133,10 @@ deletion_work = Table(
     Column("tenant", Text, nullable=False),
     Column("due_time", _INSTANT, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("set_time", _INSTANT),  # when `due_time` was decided on
     Index(None, "due_time"),
 )
-"""Deletions with something left to do: to be carried out, or their opening to be forgotten. Ids only, so that
+"""Deletions with something left to do: to be carried out, or to age. Ids only, so that
 the jobs find them without acting for every Customer at once."""
 
 relays = Table(
@@ -159,8 +165,44 @@ relay_work = Table(
     Column("tenant", Text, nullable=False),
     Column("due_time", _INSTANT, nullable=False),
     Column("attempts", Integer, nullable=False),  # in vain, since the last that was not
+    Column("set_time", _INSTANT),  # when `due_time` was decided on
     Index(None, "due_time"),
 )
-"""Relays with something left to do: to be mailed, followed, reminded. Ids only, as `deletion_work`."""
+"""Relays with something left to do: to be mailed, followed, reminded of, removed. Ids only."""
+
+exports = Table(
+    "exports",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("request_digest", LargeBinary, nullable=False),  # keyed
+    Column("start_time", _INSTANT, nullable=False),  # of the first call
+    Column("attempt", Integer, nullable=False),  # only the newest call goes on
+    Column("planned", Boolean, nullable=False),  # whether what it is to hold is complete
+    PrimaryKeyConstraint("tenant", "request_id"),
+)
+
+export_rows = Table(
+    "export_rows",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("kind", SmallInteger, nullable=False),  # see `export_store.Kind`
+    Column("number", BigInteger, nullable=False),  # from 0, of each kind
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "request_id", "kind", "number"),
+)
+"""What an export is to hold, and digests of what of it was written: sealed, and forgotten within a day."""
+
+export_work = Table(
+    "export_work",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("due_time", _INSTANT, nullable=False),
+    PrimaryKeyConstraint("tenant", "request_id"),
+    Index(None, "due_time"),
+)
+"""Exports that are to be forgotten. Ids only, as `deletion_work`."""
 
 job_leases = lease_table(METADATA)

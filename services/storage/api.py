@@ -15,7 +15,9 @@ from services.runtime.database import Database
 from services.runtime.identity import current_caller
 from services.runtime.resources import parse_record, parse_session
 from services.storage import pages
-from services.storage.accesses import AccessLog, Reading
+from services.storage.access_details import Reading
+from services.storage.accesses import AccessLog
+from services.storage.corrections import Corrections
 from services.storage.erasure import Erasure
 from services.storage.inspection import Inspection
 from services.storage.instants import timestamp
@@ -25,6 +27,7 @@ from services.storage.preview import Preview
 from services.storage.reader import Reader
 from services.storage.restrictions import Restrictions
 from services.storage.sealing import Opener, Sealer, described
+from services.storage.session_listing import SessionListing
 from services.storage.sessions import Sessions
 from services.storage.store import keys as key_store
 from services.storage.store.erasures import Step
@@ -44,6 +47,8 @@ class Parts:
     opener: Opener
     reader: Reader
     listing: Listing
+    session_listing: SessionListing
+    corrections: Corrections
     accesses: AccessLog
     erasure: Erasure
     preview: Preview
@@ -108,14 +113,16 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
     ) -> storage_pb2.GetRecordResponse:
         """See the contract."""
         name = parse_record(request.name, field="name")
-        return storage_pb2.GetRecordResponse(record=await self._parts.reader.describe(name))
+        return storage_pb2.GetRecordResponse(
+            record=await self._parts.reader.describe(name, _reading(request))
+        )
 
     async def ReadRecord(
         self, request: storage_pb2.ReadRecordRequest, context: Any
     ) -> AsyncIterator[storage_pb2.ReadRecordResponse]:
         """See the contract."""
-        reading = Reading(current_caller().name, request.purpose, request.person, request.ticket)
-        opened = await self._parts.reader.open(parse_record(request.name, field="name"), reading)
+        name = parse_record(request.name, field="name")
+        opened = await self._parts.reader.open(name, _reading(request))
         yield storage_pb2.ReadRecordResponse(opening=opened.opening)
         async with aclosing(opened.chunks) as chunks:
             async for chunk in chunks:
@@ -125,7 +132,19 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self, request: storage_pb2.ListRecordsRequest, context: Any
     ) -> storage_pb2.ListRecordsResponse:
         """See the contract."""
-        return await self._parts.listing.page(request)
+        return await self._parts.listing.page(request, _reading(request))
+
+    async def ListSessions(
+        self, request: storage_pb2.ListSessionsRequest, context: Any
+    ) -> storage_pb2.ListSessionsResponse:
+        """See the contract."""
+        return await self._parts.session_listing.page(request)
+
+    async def CorrectRecord(
+        self, request: storage_pb2.CorrectRecordRequest, context: Any
+    ) -> storage_pb2.CorrectRecordResponse:
+        """See the contract."""
+        return await asyncio.shield(self._parts.corrections.correct(request))
 
     async def EraseRecords(
         self, request: storage_pb2.EraseRecordsRequest, context: Any
@@ -159,6 +178,18 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         """See the contract."""
         return await self._parts.accesses.list(request)
 
+    async def FollowAccesses(
+        self, request: storage_pb2.FollowAccessesRequest, context: Any
+    ) -> storage_pb2.FollowAccessesResponse:
+        """See the contract."""
+        return await self._parts.accesses.follow(request)
+
+    async def ListAccessTotals(
+        self, request: storage_pb2.ListAccessTotalsRequest, context: Any
+    ) -> storage_pb2.ListAccessTotalsResponse:
+        """See the contract."""
+        return await self._parts.accesses.totals(request)
+
     async def ListDestructions(
         self, request: storage_pb2.ListDestructionsRequest, context: Any
     ) -> storage_pb2.ListDestructionsResponse:
@@ -185,6 +216,12 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
     ) -> storage_pb2.SetOptOutResponse:
         """See the contract."""
         return await asyncio.shield(self._parts.opt_outs.set(request))
+
+
+def _reading(
+    request: storage_pb2.GetRecordRequest | storage_pb2.ReadRecordRequest | storage_pb2.ListRecordsRequest,
+) -> Reading:
+    return Reading(current_caller().name, request.purpose, request.person, request.ticket)
 
 
 async def _chunks(messages: AsyncIterator[storage_pb2.WriteObjectRequest]) -> AsyncIterator[bytes]:

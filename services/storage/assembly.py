@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.runtime.both_clocks import BothClocks
 from services.runtime.clock import Clock, SystemClock
@@ -11,10 +12,12 @@ from services.runtime.database import Database
 from services.runtime.logs import Log
 from services.runtime.telemetry import Telemetry
 from services.runtime.tokens import TokenVerifier
+from services.storage.access_details import AccessDetails
 from services.storage.accesses import AccessLog
 from services.storage.api import Parts, StorageServicer
 from services.storage.authority import KeyAuthority
 from services.storage.changes import Changes
+from services.storage.corrections import Corrections
 from services.storage.customer_keys import CustomerKeys
 from services.storage.days import Days
 from services.storage.erasure import Erasure
@@ -23,12 +26,14 @@ from services.storage.grants import Grants
 from services.storage.inspection import Inspection
 from services.storage.keys import Keyring
 from services.storage.listing import Listing, Subjects
+from services.storage.numbering import Numbering
 from services.storage.objects import Objects
 from services.storage.opt_outs import OptOuts
 from services.storage.preview import Preview
 from services.storage.reader import Reader
 from services.storage.restrictions import Restrictions
 from services.storage.sealing import Opener, Sealer
+from services.storage.session_listing import SessionListing
 from services.storage.sessions import Sessions
 from services.storage.settings import StorageLimits
 from services.storage.sweep import Sweep
@@ -67,6 +72,7 @@ class Storage:
     expiry: Expiry
     erasure: Erasure
     sweep: Sweep
+    numbering: Numbering
     guard: ClockGuard
 
     async def drop_due_keys(self) -> None:
@@ -88,7 +94,11 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         batch_bytes=limits.batch_bytes,
         queue_bytes=limits.queue_bytes,
     )
-    accesses = AccessLog(database, keys, clock, around.deployment)
+    details = AccessDetails(keys, clock, around.deployment)
+    numbering = Numbering(
+        *(database, details, limits.bulk_rule, timedelta(days=limits.access_totals_days)),
+        *(clock, around.log, around.telemetry),
+    )
     subjects = Subjects(database, keys, days)
     targets = Targets(subjects, around.deployment)
     sweeping = Sweeping(database, days, objects, clock, page=limits.erasure_page)
@@ -98,12 +108,14 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
     changes = Changes(database, keys, days, clock)
     restrictions = Restrictions(database, keys, changes, clock)
     opt_outs = OptOuts(CustomerKeys(database, around.authority), changes, clock)
-    reader = Reader(database, opener, objects, accesses, around.clocks)
+    reader = Reader(database, opener, objects, details, numbering, around.clocks)
+    sessions = Sessions(
+        *(database, keys, days, clock, around.deployment), restrictions=restrictions, opt_outs=opt_outs
+    )
+    corrections = Corrections(database, keys, days, opener, erasure, clock, around.deployment)
     parts = Parts(
         database=database,
-        sessions=Sessions(
-            *(database, keys, days, clock, around.deployment), restrictions=restrictions, opt_outs=opt_outs
-        ),
+        sessions=sessions,
         sealer=sealer,
         writer=writer,
         uploads=Uploads(
@@ -111,8 +123,10 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         ),
         opener=opener,
         reader=reader,
-        listing=Listing(database, subjects, opener, around.clocks),
-        accesses=accesses,
+        listing=Listing(database, subjects, opener, details, numbering, around.clocks),
+        session_listing=SessionListing(database, subjects, sessions),
+        corrections=corrections,
+        accesses=AccessLog(database, details, numbering),
         erasure=erasure,
         preview=Preview(database, days, targets, clock),
         restrictions=restrictions,
@@ -130,5 +144,6 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         expiry=Expiry(stores, keys, days, clock, around.guard, around.log, around.telemetry),
         erasure=erasure,
         sweep=Sweep(database, objects, days, SystemClock(), around.log),
+        numbering=numbering,
         guard=around.guard,
     )

@@ -76,7 +76,7 @@ class Corrections:
             first = (await store.find_repeated(on_driver, [fresh])).get((session, fresh.request_id))
             deletion = await erasure_store.of_record(connection, day, session, record)
             if first is None:
-                await self._check(await store.read(on_driver, day, session, record))
+                await self._check(await store.read(on_driver, day, session, record), request.category)
                 await store.add(on_driver, [fresh])
                 await erasure_store.add(connection, erasure)
                 await erasure_store.fence_record(connection, erasure.erasure, day, session, record)
@@ -137,7 +137,7 @@ class Corrections:
             final_time=max(due, intent.request_time),
         )
 
-    async def _check(self, found: Found | None) -> None:
+    async def _check(self, found: Found | None, category: str) -> None:
         if found is None:
             raise not_found()
         row = found.row
@@ -152,6 +152,13 @@ class Corrections:
             raise IdvError(Reason.ERROR_REASON_EXPIRED, "the record's term has ended", field="name")
         if (await self._opener.describe(row)).record.media_type != TYPED_ITEMS:
             raise uncorrectable()
+        if row.category != category:
+            raise IdvError(
+                Reason.ERROR_REASON_INVALID_ARGUMENT,
+                f"the wrong record is of {row.category}, the items of {category}",
+                field="items",
+                remedy="send the whole corrected message of the wrong record's category",
+            )
 
 
 def uncorrectable() -> IdvError:

@@ -752,6 +752,7 @@ class CorrectRecordRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     DELETION_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The wrong record: `customers/{customer}/sessions/{session}/records/{record}`, of typed items."""
     request_id: _builtins.str
@@ -760,6 +761,8 @@ class CorrectRecordRequest(_message.Message):
     """UUID under which the wrong record is to be erased, if this call is the first."""
     body: _builtins.bytes
     """The plain body of the corrected record: typed items, serialised."""
+    category: _builtins.str
+    """Their category, which must be the wrong record's."""
     def __init__(
         self,
         *,
@@ -767,10 +770,11 @@ class CorrectRecordRequest(_message.Message):
         request_id: _builtins.str = ...,
         deletion: _builtins.str = ...,
         body: _builtins.bytes = ...,
+        category: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "deletion", b"deletion", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "category", b"category", "deletion", b"deletion", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

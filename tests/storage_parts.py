@@ -219,8 +219,24 @@ class Replica:
         answer = self.storage.servicer.ReadRecord(request, None)
         return b"".join([message.chunk async for message in answer if message.HasField("chunk")])
 
-    async def describe(self, name: str) -> processing_pb2.Record:
-        return (await self.storage.servicer.GetRecord(pb.GetRecordRequest(name=name), None)).record
+    async def describe(
+        self, name: str, service: str = "verification", **fields: object
+    ) -> processing_pb2.Record:
+        run_as(Caller(CallerKind.SERVICE, service, credential="certificate"))
+        request = pb.GetRecordRequest(
+            **{"name": name, "purpose": processing_pb2.PURPOSE_VERIFICATION, **fields}  # type: ignore[arg-type]
+        )
+        return (await self.storage.servicer.GetRecord(request, None)).record
+
+    async def list_records(
+        self, service: str = "verification", customer: str = "acme", **fields: object
+    ) -> pb.ListRecordsResponse:
+        run_as(Caller(CallerKind.SERVICE, service, credential="certificate"))
+        purpose = processing_pb2.PURPOSE_VERIFICATION
+        request = pb.ListRecordsRequest(
+            **{"parent": f"customers/{customer}", "purpose": purpose, **fields}  # type: ignore[arg-type]
+        )
+        return await self.storage.servicer.ListRecords(request, None)
 
     async def get_session(self, name: str) -> processing_pb2.Session:
         return (await self.storage.servicer.GetSession(pb.GetSessionRequest(name=name), None)).session

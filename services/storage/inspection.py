@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from idv.errors import IdvError
 from idv.storage.v1 import storage_pb2
 
 from services.runtime.clock import Clock
@@ -92,14 +91,7 @@ class Inspection:
         found.past_term += past
         found.tried += len(names)
         for name in names:
-            found.opened += await self._readable(name)
-
-    async def _readable(self, name: RecordName) -> bool:
-        try:
-            await self._reader.describe(name)
-        except IdvError:
-            return False
-        return True
+            found.opened += await self._reader.probe(name)
 
     async def _try_keys(self, now: datetime) -> tuple[int, int, int]:
         """How many root keys exist, and of those that are due how many were tried and opened."""

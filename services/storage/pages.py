@@ -28,9 +28,14 @@ def decode(token: str) -> tuple[datetime, UUID] | None:
         position = base64.urlsafe_b64decode(token)
         return _UNIX + int.from_bytes(position[:8], "big") * _MICROSECOND, UUID(bytes=position[8:])
     except (ValueError, binascii.Error, OverflowError):
-        raise IdvError(
-            Reason.ERROR_REASON_INVALID_ARGUMENT,
-            "page_token is not one that this method returned",
-            field="page_token",
-            remedy="pass next_page_token of the answer before, unchanged",
-        ) from None
+        raise malformed() from None
+
+
+def malformed() -> IdvError:
+    """The answer to a page token that was never given out."""
+    return IdvError(
+        Reason.ERROR_REASON_INVALID_ARGUMENT,
+        "page_token is not one that this method returned",
+        field="page_token",
+        remedy="pass next_page_token of the answer before, unchanged",
+    )

@@ -17,8 +17,9 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.resources import RecordName
 from services.storage import ids, restrictions
-from services.storage.accesses import AccessLog, Reading
+from services.storage.access_details import AccessDetails, Reading
 from services.storage.derivation import SealingKeys
+from services.storage.numbering import Numbering
 from services.storage.objects import Objects
 from services.storage.sealing import Opener, opened
 from services.storage.store import accesses as access_store
@@ -53,17 +54,32 @@ class Reader:
     """Describes and reads records."""
 
     def __init__(
-        self, database: Database, opener: Opener, objects: Objects, accesses: AccessLog, clock: Clock
+        self,
+        database: Database,
+        opener: Opener,
+        objects: Objects,
+        details: AccessDetails,
+        numbering: Numbering,
+        clock: Clock,
     ) -> None:
         self._database, self._opener, self._objects = database, opener, objects
-        self._accesses, self._clock = accesses, clock
+        self._details, self._numbering, self._clock = details, numbering, clock
 
-    async def describe(self, name: RecordName) -> processing_pb2.Record:
-        """A record's description; raises NOT_FOUND, EXPIRED or ERASED."""
+    async def describe(self, name: RecordName, reading: Reading) -> processing_pb2.Record:
+        """A record's description, for a purpose; raises what `open` raises."""
+        found, _ = await self._admit(name, reading, processing_pb2.ACCESS_KIND_DESCRIBE)
+        return (await self._opener.describe(found.row)).record
+
+    async def probe(self, name: RecordName) -> bool:
+        """Whether the record's description still opens, for an inspection that is told nothing of it."""
         day, session, record = place(name)
         async with self._database.transaction([name.customer]) as connection:
-            found = self._readable(await store.read(await driver(connection), day, session, record))
-        return (await self._opener.describe(found.row)).record
+            found = await store.read(await driver(connection), day, session, record)
+        try:
+            await self._opener.describe(self._readable(found).row)
+        except IdvError:
+            return False
+        return True
 
     async def open(self, name: RecordName, reading: Reading) -> Opened:
         """Opens a record for a purpose.
@@ -71,6 +87,13 @@ class Reader:
         Raises NOT_FOUND, EXPIRED, ERASED, PURPOSE_REQUIRED, PURPOSE_NOT_ALLOWED, RESTRICTED. The chunks raise
         EXPIRED, ERASED or RESTRICTED when that happens while it is read.
         """
+        found, access = await self._admit(name, reading, processing_pb2.ACCESS_KIND_READ)
+        keys, associated = await self._opener.keys(found.row)
+        body = self._body(found.row, reading.purpose, access, keys, associated)
+        return Opened(opened(found.row, keys, associated), body)
+
+    async def _admit(self, name: RecordName, reading: Reading, kind: int) -> tuple[store.Found, AccessRow]:
+        """The record, once it may be seen so, and the access, committed."""
         check_purpose(reading)
         day, session, record = place(name)
         await self._opener.warm(record)
@@ -80,13 +103,12 @@ class Reader:
             if reading.purpose not in found.purposes:
                 raise _not_allowed("the notice that admitted the record does not list this purpose")
             restrictions.check(found.restriction, reading.purpose, found.row.expire_time)
-            access = await self._accesses.seal(found.row, reading)
-            if found.row.object is None:
+            access = await self._details.seal(found.row, reading, kind)
+            if found.row.object is None or kind != processing_pb2.ACCESS_KIND_READ:
                 access = replace(access, complete=True)  # sent whole, in one message, or not at all
             await access_store.add(on_driver, access)
-        keys, associated = await self._opener.keys(found.row)
-        body = self._body(found.row, reading.purpose, access, keys, associated)
-        return Opened(opened(found.row, keys, associated), body)
+        self._numbering.note(name.customer)
+        return found, access
 
     async def _body(
         self, row: RecordRow, purpose: int, access: AccessRow, keys: SealingKeys, associated: bytes

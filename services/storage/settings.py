@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.runtime import setting_checks as checks
 from services.runtime.settings import DatabaseSettings, ServiceSettings, SessionTokenTrust
+from services.storage.access_flags import BulkRule
 
 
 class ObjectSettings(BaseModel):
@@ -71,8 +73,21 @@ class StorageLimits(BaseModel):
     """Large bodies in memory at once; the others wait for their turn."""
     erasure_page: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """Rows that one transaction of a wide erasure removes at most."""
+    bulk_records: Annotated[int, Field(ge=1)] = 1000
+    """Records of one Customer that one service may see within a window before its accesses are flagged as
+    bulk.
+    """
+    bulk_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    """Length of that window in minutes; windows begin at whole multiples of it, in UTC."""
+    access_totals_days: Annotated[int, Field(ge=1, le=36_600)] = 1095
+    """Days for which totals of accesses, without ids, are kept; a purpose not named since is new again."""
     erasure_seconds: Annotated[float, Field(ge=0)] = 5.0
     """Seconds after which a call leaves a wide erasure, unreadable already, to be carried on by a repeat."""
+
+    @property
+    def bulk_rule(self) -> BulkRule:
+        """The threshold as the flags need it."""
+        return BulkRule(self.bulk_records, timedelta(minutes=self.bulk_minutes))
 
 
 class StorageSettings(ServiceSettings):

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 from services.runtime.clock_guard import mark_table
@@ -137,9 +138,50 @@ accesses = Table(
     Column("complete", Boolean, nullable=False),
     Column("commitment", LargeBinary, nullable=False),
     Column("details", LargeBinary, nullable=False),
+    Column("kind", SmallInteger),  # idv.types.v1.AccessKind; unset by the release before: a read
+    Column(
+        "position", BigInteger
+    ),  # its place among the Customer's accesses, from 1; unset until it is numbered
+    Column("flags", SmallInteger),  # a bit for each idv.types.v1.AccessFlag, set with the position
     PrimaryKeyConstraint("day", "customer", "access"),
+    Index("ix_storage_accesses_unnumbered", "customer", postgresql_where=text("position IS NULL")),
+    Index("ix_storage_accesses_position", "customer", "position"),
     postgresql_partition_by="RANGE (day)",
 )
+
+access_heads = Table(
+    "access_heads",
+    METADATA,
+    Column("customer", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""The last position given to an access of the Customer. Its row is the lock of who gives the next."""
+
+access_totals = Table(
+    "access_totals",
+    METADATA,
+    Column("customer", Text, nullable=False),
+    Column("day", Date, nullable=False),  # of the accesses
+    Column("service", Text, nullable=False),
+    Column("purpose", SmallInteger, nullable=False),  # idv.types.v1.Purpose
+    Column("access_count", BigInteger, nullable=False),
+    Column("record_count", BigInteger, nullable=False),
+    Column("bulk_count", BigInteger, nullable=False),
+    Column("first_purpose", Boolean, nullable=False),
+    PrimaryKeyConstraint("customer", "day", "service", "purpose"),
+)
+"""What remains of accesses when their details have died: counts, without ids."""
+
+access_windows = Table(
+    "access_windows",
+    METADATA,
+    Column("customer", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("start_time", _INSTANT, nullable=False),
+    Column("record_count", BigInteger, nullable=False),
+    PrimaryKeyConstraint("customer", "service", "start_time"),
+)
+"""How many records a service saw within a window, for the flag of bulk reads."""
 
 erasures = Table(
     "erasures",

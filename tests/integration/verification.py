@@ -162,7 +162,9 @@ class Verification:
         """Lists what storage holds of a session or subject, all pages."""
         storage = self.callers.stub(StorageServiceStub, "storage", service("verification"))
         found: list[processing_pb2.Record] = []
-        request = storage_pb2.ListRecordsRequest(parent=f"customers/{customer}", page_size=1000)
+        request = storage_pb2.ListRecordsRequest(
+            parent=f"customers/{customer}", page_size=1000, purpose=processing_pb2.PURPOSE_VERIFICATION
+        )
         if session:
             request.session = session
         else:

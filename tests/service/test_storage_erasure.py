@@ -15,7 +15,7 @@ from idv.types.v1 import processing_pb2
 
 from services.runtime.resources import parse_record
 from services.storage import ids, reader
-from services.storage.accesses import Reading
+from services.storage.access_details import Reading
 from services.storage.store.erasures import ErasureRow, Step
 from tests.storage_parts import Replica, Servers, reason
 from tests.waiting import until
@@ -79,8 +79,7 @@ async def test_a_subject_is_erased_on_every_day_and_nobody_else(storage: Replica
     for name in mine:
         assert await reason(storage.read(name)) == "ERASED"
     assert [await storage.read(name) for name in others] == [b"you", b"other"] * 3
-    listing = pb.ListRecordsRequest(parent="customers/acme", subject="me")
-    assert not (await storage.storage.servicer.ListRecords(listing, None)).records
+    assert not (await storage.list_records(subject="me")).records
 
 
 async def test_final_time_is_when_the_last_key_it_touched_is_destroyed(storage: Replica) -> None:

@@ -15,7 +15,7 @@ from idv.types.v1 import processing_pb2
 
 from services.runtime.resources import parse_record
 from services.storage import ids
-from services.storage.accesses import Reading
+from services.storage.access_details import Reading
 from services.storage.authority import EVERY_VERSION
 from services.storage.keys import key_name
 from services.storage.store.records import RecordRow
@@ -44,8 +44,7 @@ async def test_a_record_is_readable_until_the_last_microsecond_of_its_term(stora
     for name in records:
         assert await reason(storage.read(name)) == "EXPIRED"
         assert await reason(storage.describe(name)) == "EXPIRED"
-    listing = pb.ListRecordsRequest(parent="customers/acme", session=session.name)
-    assert not (await storage.storage.servicer.ListRecords(listing, None)).records
+    assert not (await storage.list_records(session=session.name)).records
 
 
 @pytest.mark.parametrize(
@@ -115,8 +114,8 @@ async def test_another_customers_record_is_not_there(storage: Replica) -> None:
     record = await storage.write(await storage.session("acme"))
     other = record.name.replace("customers/acme", "customers/evil")
     assert await reason(storage.read(other)) == "NOT_FOUND"
-    listing = pb.ListRecordsRequest(parent="customers/evil", session=other.rpartition("/records/")[0])
-    assert not (await storage.storage.servicer.ListRecords(listing, None)).records
+    session = other.rpartition("/records/")[0]
+    assert not (await storage.list_records(customer="evil", session=session)).records
 
 
 async def test_row_level_security_alone_stops_a_read_across_customers(storage: Replica) -> None:

@@ -78,9 +78,7 @@ async def test_what_is_received_after_midnight_belongs_to_the_sessions_day(stora
     storage.advance(minutes=30)
     record = await storage.write(session, b"late")
     assert await storage.read(record.name) == b"late"
-    answer = await storage.storage.servicer.ListRecords(
-        pb.ListRecordsRequest(parent="customers/acme", session=session.name), None
-    )
+    answer = await storage.list_records(session=session.name)
     assert list(answer.records) == [record]
 
 
@@ -130,10 +128,7 @@ async def test_lists_go_page_by_page_through_a_subjects_sessions(storage: Replic
     found: list[str] = []
     token = ""
     while True:
-        answer = await storage.storage.servicer.ListRecords(
-            pb.ListRecordsRequest(parent="customers/acme", subject="listed", page_size=2, page_token=token),
-            None,
-        )
+        answer = await storage.list_records(subject="listed", page_size=2, page_token=token)
         found += [record.name for record in answer.records]
         token = answer.next_page_token
         if not token:

@@ -17,7 +17,7 @@ from services.local.databases import ServiceDatabase
 from services.local.objects import ObjectStore
 from services.runtime.resources import parse_record
 from services.storage import reader
-from services.storage.accesses import Reading
+from services.storage.access_details import Reading
 from tests.storage_parts import PURPOSES, Replica, Servers, reason
 
 ALL_PURPOSES = (*PURPOSES, processing_pb2.PURPOSE_RIGHTS_SUPPORT)
@@ -72,7 +72,8 @@ async def test_the_refusal_names_reason_lift_and_end(storage: Replica) -> None:
 async def test_it_extends_no_term_and_ends_with_the_data(storage: Replica) -> None:
     record = await storage.write(await storage.session(purposes=ALL_PURPOSES))
     await storage.restrict()
-    assert (await storage.describe(record.name)).expire_time == record.expire_time
+    seen = await storage.describe(record.name, "support", purpose=processing_pb2.PURPOSE_RIGHTS_SUPPORT)
+    assert seen.expire_time == record.expire_time
     storage.advance(days=30)
     assert await reason(for_rights(storage, record.name)) == "EXPIRED"
     assert (await storage.restrict()).record_count == 0

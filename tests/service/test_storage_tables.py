@@ -21,7 +21,16 @@ IN_THE_CLEAR = {
         *("day", "customer", "session", "record", "request_id", "category", "notice_version"),
         *("receive_time", "expire_time", "size_class", "state", "erasure", "object"),
     },
-    "accesses": {"day", "customer", "session", "record", "access", "access_time", "complete"},
+    "accesses": {
+        *("day", "customer", "session", "record", "access", "access_time", "complete"),
+        *("kind", "position", "flags"),
+    },
+    "access_heads": {"customer", "position"},
+    "access_totals": {
+        *("customer", "day", "service", "purpose", "access_count", "record_count", "bulk_count"),
+        "first_purpose",
+    },
+    "access_windows": {"customer", "service", "start_time", "record_count"},
     "erasures": {
         *("day", "customer", "erasure", "request_time", "step", "record_count", "session_count"),
         *("object_count", "erase_time", "final_time"),
@@ -33,7 +42,7 @@ IN_THE_CLEAR = {
     "customer_keys": {"customer", "version"},
     "opt_outs": {"customer", "items", "opt_out_time"},
 }
-OUTLIVES_DAYS = {"customer_keys", "opt_outs"}
+OUTLIVES_DAYS = {"customer_keys", "opt_outs", "access_heads", "access_totals", "access_windows"}
 
 
 def test_nothing_else_stands_in_the_clear() -> None:

@@ -182,8 +182,7 @@ async def test_unreadable_when_first_answered_and_done_by_repeats_with_one_resul
         for record in records:
             assert await reason(storage.read(record.name)) == "ERASED"
             assert await reason(storage.describe(record.name)) == "ERASED"
-        listing = pb.ListRecordsRequest(parent="customers/acme", subject="subject-1")
-        assert not (await storage.storage.servicer.ListRecords(listing, None)).records
+        assert not (await storage.list_records(subject="subject-1")).records
         seen = []
         while answer.running:
             answer = await storage.erase(request_id, everything=True)

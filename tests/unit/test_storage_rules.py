@@ -14,7 +14,7 @@ from idv.types.v1 import processing_pb2
 
 from services.runtime.resources import RecordName
 from services.storage import ids, pages
-from services.storage.accesses import Reading
+from services.storage.access_details import Reading
 from services.storage.grants import Grant
 from services.storage.instants import instant, received, timestamp
 from services.storage.reader import check_purpose, place

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-from idv.notice.v1 import customers_pb2, customers_pb2_grpc, notice_pb2, notice_pb2_grpc
+from idv.notice.v1 import (
+    completions_pb2,
+    completions_pb2_grpc,
+    customers_pb2,
+    customers_pb2_grpc,
+    notice_pb2,
+    notice_pb2_grpc,
+)
 
 from services.notice.accounts.accounts import Accounts
 from services.notice.api import NoticeApi
 from services.notice.catalogue import catalogue
+from services.notice.completions import CompletionApi
 from services.notice.customers import CustomerApi
 from services.notice.mail.composing import Composer
 from services.notice.mail.courier import Courier
@@ -18,10 +26,17 @@ from services.notice.pages import Pages
 from services.notice.settings import MailSettings, NoticeSettings
 from services.notice.stream import TermsFeed
 from services.notice.versions import Versions
+from services.notice.webhooks.addresses import Addresses
+from services.notice.webhooks.http import Poster
+from services.notice.webhooks.outbox import WebhookOutbox
+from services.notice.webhooks.posting import Posting
+from services.notice.webhooks.settings import WebhookSettings
+from services.notice.webhooks.signing import WebhookSigner
 from services.runtime.bootstrap import Runtime
 from services.runtime.web_server import WebServer
 
 _NOTICES = notice_pb2.DESCRIPTOR.services_by_name["NoticeService"]
+_COMPLETIONS = completions_pb2.DESCRIPTOR.services_by_name["CompletionService"]
 _CUSTOMERS = customers_pb2.DESCRIPTOR.services_by_name["CustomerService"]
 
 
@@ -44,20 +59,27 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
         runtime.database, runtime.clock, {code for code, item in items.items() if item.optional}
     )
     composer = Composer(settings.mail.from_whom) if settings.mail else None
-    customers = CustomerApi(accounts, Outbox(runtime.database, accounts, composer, runtime.clock))
+    mails = Outbox(runtime.database, accounts, composer, runtime.clock)
+    customers = CustomerApi(accounts, mails)
     runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, customers, _CUSTOMERS)
+    posting = _posting(runtime, settings.webhook) if settings.webhook else None
+    webhooks = WebhookOutbox(runtime.database, accounts, runtime.clock, posting=posting is not None)
+    completions = CompletionApi(mails, webhooks, mailing=composer is not None)
+    runtime.add(completions_pb2_grpc.add_CompletionServiceServicer_to_server, completions, _COMPLETIONS)
     listen_page = settings.listen_page
     web = WebServer(pages.application(), listen_page, runtime.log, served="public page served")
     async with web, asyncio.TaskGroup() as tasks:
         following = tasks.create_task(feed.run())
         courier = _courier(runtime, settings.mail) if settings.mail else None
-        sending = tasks.create_task(courier.run()) if courier else None
+        workers = {tasks.create_task(one.run()): one for one in (courier, posting) if one}
         await runtime.serve()
         following.cancel()
-        if courier and sending:
-            courier.stop()
-            await asyncio.wait({sending}, timeout=settings.grace_seconds)
-            sending.cancel()
+        for one in workers.values():
+            one.stop()
+        if workers:
+            await asyncio.wait(workers, timeout=settings.grace_seconds)
+        for task in workers:
+            task.cancel()
 
 
 def _courier(runtime: Runtime, mail: MailSettings) -> Courier:
@@ -71,5 +93,20 @@ def _courier(runtime: Runtime, mail: MailSettings) -> Courier:
         runtime.clock,
         runtime.log,
         mail.terms,
+        lambda outcome: outcomes.add(1, {"outcome": outcome}),
+    )
+
+
+def _posting(runtime: Runtime, webhook: WebhookSettings) -> Posting:
+    outcomes = runtime.telemetry.meter.create_counter(
+        "idv.webhook.attempts", description="Attempts to post to a Customer's webhook, by outcome."
+    )
+    return Posting(
+        runtime.database,
+        Poster(Addresses(webhook.allowed_networks), webhook.timeout_seconds, webhook.authority),
+        WebhookSigner.load(webhook.signing_keys),
+        runtime.clock,
+        runtime.log,
+        webhook.terms,
         lambda outcome: outcomes.add(1, {"outcome": outcome}),
     )

@@ -23,6 +23,7 @@ from services.notice.mail.composing import Sender
 from services.notice.mail.courier import CourierTerms
 from services.notice.mail.schedule import Schedule
 from services.notice.mail.smtp import Relay
+from services.notice.webhooks.settings import WebhookSettings
 from services.runtime import setting_checks as checks
 from services.runtime.settings import Address, DatabaseSettings, ReadableFile, ServiceSettings
 
@@ -132,6 +133,8 @@ class NoticeSettings(ServiceSettings):
     """Where the public page is served, over plain HTTP: what stands before it ends TLS."""
     mail: MailSettings | None = None
     """The mail server. Without it no mail is taken: relays wait in retention until it is set."""
+    webhook: WebhookSettings | None = None
+    """How Customers' webhooks are posted to. Without it none is: Customers are told by mail alone."""
 
     @field_validator("mail")
     @classmethod

@@ -147,6 +147,36 @@ mail_work = Table(
 )
 """Mails that have no final state. Ids only."""
 
+webhooks = Table(
+    "webhooks",
+    METADATA,
+    Column("tenant", Text, nullable=False),
+    Column("webhook", Uuid, nullable=False),  # the id that receivers know it by
+    Column("request_id", Uuid, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),  # SHA-256 of the request: a retry asks the same
+    Column("uri", Text),  # forgotten, like the content, at the final state
+    Column("content", LargeBinary),  # the body as it is posted
+    Column("state", SmallInteger, nullable=False),  # idv.retention.v1.NotificationState
+    Column("state_time", _INSTANT, nullable=False),
+    Column("create_time", _INSTANT, nullable=False),
+    Column("reply", Text),  # the last answer's status or what stood in its place, never its text
+    Column("attempts", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant", "webhook"),
+    UniqueConstraint("tenant", "request_id"),
+)
+"""Messages to webhooks: committed before anything is posted, and kept as the evidence of how that went."""
+
+webhook_work = Table(
+    "webhook_work",
+    METADATA,
+    Column("webhook", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("due_time", _INSTANT, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index(None, "due_time"),
+)
+"""Messages that have no final state. Ids only."""
+
 audiences = Table(
     "audiences",
     METADATA,

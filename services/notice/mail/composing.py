@@ -76,6 +76,8 @@ class Matter:
     due_time: datetime | None
     request_kind: int = 0
     """`idv.retention.v1.RequestKind`, where an end user's request is relayed."""
+    outcome: str = "done"
+    """Of a deletion: `done`, `partial` or `failed`."""
 
 
 class Composer:
@@ -121,6 +123,7 @@ class Composer:
             received=_day(matter.receive_time, zone),
             due=_day(matter.due_time, zone),
             zone=account.time_zone,
+            outcome=matter.outcome,
         )
         return re.sub(r"\n{3,}", "\n\n", text)
 

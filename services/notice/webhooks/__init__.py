@@ -1,0 +1,1 @@
+"""Messages to Customers' webhooks: signed, committed first, then posted until they have a final state."""

@@ -31,9 +31,17 @@ def before(versions: Sequence[Version], instant: datetime) -> Version | None:
 
 
 def refusals(
-    draft: Version, versions: Sequence[Version], asked: datetime | None, now: datetime
+    draft: Version,
+    versions: Sequence[Version],
+    asked: datetime | None,
+    now: datetime,
+    *,
+    material: bool | None = None,
 ) -> Iterator[IdvError]:
-    """Every reason for which announcing the draft now, to take effect as asked, would be refused."""
+    """What stands against the draft taking effect as asked: states, times, and whom nobody can tell.
+
+    `material` says how the change was judged; by its terms alone unless given.
+    """
     lives = [version.life for version in versions]
     yield from _state(draft.life, lives, now)
     previous = before(versions, now)

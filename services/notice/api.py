@@ -19,6 +19,8 @@ from services.notice.content import Version
 from services.notice.folder import Sources
 from services.notice.lifecycle import State
 from services.notice.render import as_markdown
+from services.notice.reviewing import Question
+from services.notice.rules import Declared, Wish
 from services.notice.stream import TermsFeed
 from services.notice.versions import Call, Shelf, Versions
 from services.runtime.clock import Clock
@@ -51,8 +53,28 @@ class NoticeApi(NoticeServiceServicer):
         return pb.CreateNoticeResponse(notice=await self._whole(version, shelf))
 
     async def ReviewNotice(self, request: pb.ReviewNoticeRequest, context: Any) -> pb.ReviewNoticeResponse:
-        """Compares a version with the one in force; see `Versions.review`."""
-        return messages.review(await self._versions.review(_number(request.name)))
+        """What a version changes and what its announcement would meet; see `Versions.review`."""
+        given = request.HasField("effective_time")
+        effective = instant(request.effective_time, field="effective_time") if given else None
+        question = Question(_actor(), effective, Wish(Declared(request.declared), request.reason))
+        return messages.review(await self._versions.review(_number(request.name), question))
+
+    async def CompareNotices(
+        self, request: pb.CompareNoticesRequest, context: Any
+    ) -> pb.CompareNoticesResponse:
+        """Any two versions that the caller may see. Raises NOT_FOUND."""
+        shelf = await self._versions.shelf()
+        before, after = (_seen(shelf, _number(name)) for name in (request.before_name, request.after_name))
+        return messages.comparison(await self._versions.compare(before, after))
+
+    async def ListNoticeChanges(
+        self, request: pb.ListNoticeChangesRequest, context: Any
+    ) -> pb.ListNoticeChangesResponse:
+        """Changes of state after a sequence number; who and why for the officer alone."""
+        found = await self._versions.changes(request.after_sequence, request.page_size or _PAGE)
+        return pb.ListNoticeChangesResponse(
+            changes=[messages.change(one, whole=_is_officer()) for one in found]
+        )
 
     async def AnnounceNotice(
         self, request: pb.AnnounceNoticeRequest, context: Any
@@ -61,7 +83,8 @@ class NoticeApi(NoticeServiceServicer):
         given = request.HasField("effective_time")
         effective = instant(request.effective_time, field="effective_time") if given else None
         call = _call("AnnounceNotice", request, request.request_id)
-        version, shelf = await self._versions.announce(_number(request.name), effective, call)
+        wish = Wish(Declared(request.declared), request.reason)
+        version, shelf = await self._versions.announce(_number(request.name), effective, call, wish)
         await self._feed.refresh()  # followers of this replica need not wait for its next look
         return pb.AnnounceNoticeResponse(notice=await self._whole(version, shelf))
 
@@ -80,9 +103,7 @@ class NoticeApi(NoticeServiceServicer):
         at = instant(request.as_of_time, field="as_of_time") if given else None
         shelf = await self._versions.shelf(at)
         if request.name:
-            version = shelf.number(_number(request.name))
-            if not _visible(version, shelf):
-                raise errors.not_found(version.number)
+            version = _seen(shelf, _number(request.name))
         else:
             current = shelf.in_force()
             if current is None:
@@ -119,10 +140,26 @@ class NoticeApi(NoticeServiceServicer):
 
 def _visible(version: Version, shelf: Shelf) -> bool:
     """Whether the caller may see the version: the officer sees all, others what was announced and stands."""
+    return _is_officer() or shelf.state(version) in _PUBLIC
+
+
+def _seen(shelf: Shelf, number: int) -> Version:
+    """The version, if the caller may see it. Raises NOT_FOUND."""
+    version = shelf.number(number)
+    if not _visible(version, shelf):
+        raise errors.not_found(number)
+    return version
+
+
+def _is_officer() -> bool:
     caller = current_caller()
-    if caller.kind is CallerKind.SERVICE and caller.name == _OFFICER:
-        return True
-    return shelf.state(version) in _PUBLIC
+    return caller.kind is CallerKind.SERVICE and caller.name == _OFFICER
+
+
+def _actor() -> str:
+    """The calling service, and the person whom its certificate names."""
+    caller = current_caller()
+    return f"{caller.name}/{caller.person}" if caller.person else caller.name
 
 
 def _texts(request: pb.CreateNoticeRequest) -> dict[str, str]:
@@ -142,7 +179,7 @@ def _texts(request: pb.CreateNoticeRequest) -> dict[str, str]:
 
 
 def _call(method: str, request: Message, request_id: str) -> Call:
-    return Call(current_caller().name, UUID(request_id), fingerprint(method, request))
+    return Call(_actor(), UUID(request_id), fingerprint(method, request))
 
 
 def _number(name: str) -> int:

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import cast
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from idv.notice.v1 import notice_pb2
 from idv.types.v1 import processing_pb2
 
 from services.notice import lifecycle
 from services.notice.content import Version
+from services.notice.differences import Kind
 from services.notice.lifecycle import Life
+from services.notice.reviewing import Comparison, Review
+from services.notice.store import StoredChange
 from services.notice.text import Text
-from services.notice.versions import Review, Shelf
+from services.notice.versions import Shelf
 from services.runtime.instants import timestamp
+
+_PART_KINDS = {
+    Kind.KEPT: notice_pb2.TEXT_PART_KIND_KEPT,
+    Kind.REMOVED: notice_pb2.TEXT_PART_KIND_REMOVED,
+    Kind.ADDED: notice_pb2.TEXT_PART_KIND_ADDED,
+}
+_CHANGE_KINDS = {
+    "created": notice_pb2.NOTICE_CHANGE_KIND_DRAFTED,
+    "announced": notice_pb2.NOTICE_CHANGE_KIND_ANNOUNCED,
+    "withdrawn": notice_pb2.NOTICE_CHANGE_KIND_WITHDRAWN,
+    "cleared": notice_pb2.NOTICE_CHANGE_KIND_CLEARED,
+    "overridden": notice_pb2.NOTICE_CHANGE_KIND_OVERRIDDEN,
+}
 
 
 def stamp(moment: datetime | None) -> Timestamp | None:
@@ -81,15 +99,75 @@ def terms_update(shelf: Shelf, now: datetime) -> notice_pb2.WatchTermsResponse:
 
 
 def review(result: Review) -> notice_pb2.ReviewNoticeResponse:
-    """A review; each refusal as a sentence with its remedy."""
+    """A review; each refusal as a sentence with its remedy, and again in parts."""
     return notice_pb2.ReviewNoticeResponse(
-        changes=[
-            notice_pb2.TermsChange(clause=change.clause, reason=change.reason, material=change.material)
-            for change in result.changes
-        ],
+        changes=_changes(result.comparison),
         material=result.material,
         refusals=[f"{error.message}: {error.remedy}" for error in result.refusals],
+        previous_version=result.previous or 0,
+        texts=_texts(result.comparison),
+        audience_count=result.audience,
+        minimum_lead=_span(result.lead),
+        earliest_effective_time=stamp(result.earliest),
+        estimated_delivery=_span(result.telling),
+        refusal_details=[
+            notice_pb2.Refusal(
+                reason=error.reason,
+                message=error.message,
+                remedy=error.remedy or "",
+                field=error.field or "",
+            )
+            for error in result.refusals
+        ],
     )
+
+
+def comparison(result: Comparison) -> notice_pb2.CompareNoticesResponse:
+    """Two versions compared."""
+    return notice_pb2.CompareNoticesResponse(changes=_changes(result), texts=_texts(result))
+
+
+def change(one: StoredChange, *, whole: bool) -> notice_pb2.NoticeChange:
+    """A change of state; with who and why if `whole`."""
+    announced = one.kind == "announced"
+    return notice_pb2.NoticeChange(
+        sequence=one.sequence,
+        version=one.number,
+        kind=_CHANGE_KINDS.get(one.kind, notice_pb2.NOTICE_CHANGE_KIND_UNSPECIFIED),
+        change_time=stamp(one.time),
+        digest=one.digest,
+        effective_time=stamp(one.effective_time) if announced else None,
+        material=bool(one.material) and one.kind != "created",
+        declared=cast("notice_pb2.Materiality.ValueType", one.declared),
+        actor=one.actor if whole else "",
+        reason=(one.reason or "") if whole else "",
+    )
+
+
+def _changes(compared: Comparison) -> list[notice_pb2.TermsChange]:
+    return [
+        notice_pb2.TermsChange(clause=change.clause, reason=change.reason, material=change.material)
+        for change in compared.changes
+    ]
+
+
+def _texts(compared: Comparison) -> list[notice_pb2.TextDifference]:
+    return [
+        notice_pb2.TextDifference(
+            language=text.language,
+            parts=[notice_pb2.TextPart(kind=_PART_KINDS[part.kind], text=part.text) for part in text.parts],
+        )
+        for text in compared.texts
+        if text.changed
+    ]
+
+
+def _span(duration: timedelta | None) -> Duration | None:
+    if duration is None:
+        return None
+    message = Duration()
+    message.FromTimedelta(duration)
+    return message
 
 
 def _end(life: Life, shelf: Shelf) -> datetime | None:

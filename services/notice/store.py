@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notice.content import Version
 from services.notice.lifecycle import Life
-from services.notice.tables import changes, requests, texts, versions
+from services.notice.tables import changes, customer_ids, requests, texts, versions
 from services.notice.terms import Language, Terms
 from services.notice.text import Text
 
@@ -38,8 +39,31 @@ async def remember(connection: AsyncConnection, request_id: UUID, fingerprint: b
     await connection.execute(insert(requests).values(values))
 
 
+@dataclass(frozen=True, slots=True)
+class StoredChange:
+    """A change of a version's stored state, with what it is told with."""
+
+    sequence: int
+    number: int
+    kind: str
+    time: datetime
+    actor: str
+    reason: str | None
+    declared: int
+    digest: bytes
+    effective_time: datetime | None
+    material: bool | None
+
+
 async def append_change(
-    connection: AsyncConnection, number: int, kind: str, at: datetime, actor: str, reason: str | None = None
+    connection: AsyncConnection,
+    number: int,
+    kind: str,
+    at: datetime,
+    actor: str,
+    reason: str | None = None,
+    *,
+    declared: int = 0,
 ) -> None:
     """Notes a change of state. Needs `lock`, which keeps the sequence without gaps."""
     sequence = await revision(connection) + 1
@@ -50,8 +74,38 @@ async def append_change(
         "change_time": at,
         "actor": actor,
         "reason": reason,
+        "declared": declared,
     }
     await connection.execute(insert(changes).values(values))
+
+
+async def author(connection: AsyncConnection, number: int) -> str | None:
+    """Who drafted a version."""
+    query = select(changes.c.actor).where(changes.c.number == number, changes.c.kind == "created")
+    return await connection.scalar(query)
+
+
+async def changes_after(connection: AsyncConnection, after: int, limit: int) -> list[StoredChange]:
+    """Changes after a sequence number, in order."""
+    query = (
+        select(changes, versions.c.digest, versions.c.effective_time, versions.c.material)
+        .join(versions, versions.c.number == changes.c.number)
+        .where(changes.c.sequence > after)
+        .order_by(changes.c.sequence)
+        .limit(limit)
+    )
+    return [
+        StoredChange(
+            *(row.sequence, row.number, row.kind, row.change_time, row.actor, row.reason, row.declared),
+            *(row.digest, row.effective_time, row.material),
+        )
+        for row in await connection.execute(query)
+    ]
+
+
+async def count_customers(connection: AsyncConnection) -> int:
+    """How many Customers are registered."""
+    return int(await connection.scalar(select(func.count()).select_from(customer_ids)) or 0)
 
 
 async def revision(connection: AsyncConnection) -> int:
@@ -87,6 +141,12 @@ async def announce(connection: AsyncConnection, life: Life, *, material: bool) -
         "clear_time": life.clear_time,
     }
     await connection.execute(update(versions).where(versions.c.number == life.number).values(values))
+
+
+async def clear(connection: AsyncConnection, number: int, at: datetime) -> None:
+    """Stores, once, the instant at which a version's gate clears."""
+    uncleared = update(versions).where(versions.c.number == number, versions.c.clear_time.is_(None))
+    await connection.execute(uncleared.values(clear_time=at))
 
 
 async def withdraw(connection: AsyncConnection, number: int, at: datetime) -> None:

@@ -73,8 +73,11 @@ changes = Table(
     Column("number", Integer, ForeignKey(versions.c.number), nullable=False),
     Column("kind", Text, nullable=False),  # created, announced, withdrawn
     Column("change_time", _INSTANT, nullable=False),
-    Column("actor", Text, nullable=False),  # the internal service that called
+    Column(
+        "actor", Text, nullable=False
+    ),  # the internal service that called, and the person of its certificate
     Column("reason", Text),
+    Column("declared", SmallInteger, nullable=False),  # idv.notice.v1.Materiality: the author's word
 )
 """Every change of a version's stored state, who made it, and why."""
 
@@ -198,7 +201,7 @@ audiences = Table(
     Column("pace_time", _INSTANT, nullable=False),
     Column("pace_queued", BigInteger, nullable=False),
 )
-"""A version that Customers are told of, with its counts. Its row's lock puts what ends deliveries in order."""
+"""A version that Customers are told of, with its counts. Its row's lock puts the ends of deliveries in order."""
 
 deliveries = Table(
     "deliveries",

@@ -10,16 +10,17 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from idv.errors import IdvError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notice import announcing, errors, lifecycle, store
+from services.notice import announcing, errors, lifecycle, reviewing, store
 from services.notice.catalogue import CatalogueItem
 from services.notice.content import Version, digest
 from services.notice.faults import InvalidNoticeError
 from services.notice.folder import Draft, Sources, parse
 from services.notice.lifecycle import Life, State
-from services.notice.materiality import Change, compare, is_material
+from services.notice.reviewing import Candidate, Comparison, Question, Review
+from services.notice.rules import HOUSE, NO_WISH, Rules, Wish
+from services.notice.store import StoredChange
 from services.notice.text import Text
 from services.runtime.clock import Clock
 
@@ -37,24 +38,10 @@ class Call:
     """Who asks for a change, and under which request id."""
 
     actor: str
-    """Name of the internal service."""
+    """Name of the internal service; after a slash, the person whom its certificate names."""
     request_id: UUID
     fingerprint: bytes
     """SHA-256 over method and request: a retry asks the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """A draft against the version in force."""
-
-    changes: tuple[Change, ...]
-    refusals: tuple[IdvError, ...]
-    """What an announcement now, to take effect at once, would be refused for."""
-
-    @property
-    def material(self) -> bool:
-        """Whether any change is material."""
-        return is_material(self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +75,17 @@ class Shelf:
 class Versions:
     """The operations on versions; each opens its own transaction."""
 
-    def __init__(self, database: Transactions, clock: Clock, items: Mapping[str, CatalogueItem]) -> None:
+    def __init__(
+        self,
+        database: Transactions,
+        clock: Clock,
+        items: Mapping[str, CatalogueItem],
+        rules: Rules = HOUSE,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._items = items
+        self._rules = rules
 
     async def draft(self, sources: Sources, call: Call) -> tuple[Version, Shelf]:
         """Stores a draft. Raises NOTICE_INVALID with the faults, and stores nothing, unless there is none."""
@@ -109,22 +103,32 @@ class Versions:
 
         return await self._change(call, change)
 
-    async def announce(self, number: int, effective: datetime | None, call: Call) -> tuple[Version, Shelf]:
+    async def announce(
+        self, number: int, effective: datetime | None, call: Call, wish: Wish = NO_WISH
+    ) -> tuple[Version, Shelf]:
         """Announces a draft, to take effect at once (None) or at an instant.
 
-        Raises NOT_FOUND, WRONG_STATE, TIME_OUT_OF_RANGE, NOTICE_MATERIAL, or INVALID_ARGUMENT when retention
-        would change at another time than 00:00 UTC.
+        Raises NOT_FOUND, WRONG_STATE, TIME_OUT_OF_RANGE, NOTICE_MATERIAL, NOTICE_UNDECLARED,
+        SECOND_PERSON_REQUIRED, or INVALID_ARGUMENT when retention would change at another time than 00:00
+        UTC.
         """
 
         async def change(connection: AsyncConnection, shelf: Shelf) -> int:
-            draft = shelf.number(number)
-            for refusal in announcing.refusals(draft, shelf.versions, effective, shelf.at):
+            candidate = await self._candidate(connection, shelf, number)
+            question = Question(call.actor, effective, wish)
+            for refusal in reviewing.refusals(candidate, shelf.versions, question, shelf.at, self._rules):
                 raise refusal
             start = announcing.effective_time(effective, shelf.versions, shelf.at)
             # Nobody has to be told first, so the gate is clear from the start.
-            life = replace(draft.life, announce_time=shelf.at, effective_time=start, clear_time=shelf.at)
+            life = replace(
+                candidate.version.life, announce_time=shelf.at, effective_time=start, clear_time=shelf.at
+            )
             await store.announce(connection, life, material=False)
-            await store.append_change(connection, number, "announced", shelf.at, call.actor)
+            await store.append_change(
+                *(connection, number, "announced", shelf.at, call.actor),
+                wish.reason.strip() or None,
+                declared=wish.declared,
+            )
             return number
 
         return await self._change(call, change)
@@ -143,14 +147,25 @@ class Versions:
 
         return await self._change(call, change)
 
-    async def review(self, number: int) -> Review:
-        """Compares a version with the one in force. Raises NOT_FOUND."""
-        shelf = await self.shelf()
-        draft, previous = shelf.number(number), shelf.in_force()
-        changes = (
-            () if previous is None or previous.number == number else compare(previous.terms, draft.terms)
+    async def review(self, number: int, question: Question) -> Review:
+        """A version against the one in force, and what its announcement would meet. Raises NOT_FOUND."""
+        async with self._database.transaction() as connection:
+            shelf = Shelf(await store.all_versions(connection), self._clock.now())
+            candidate = await self._candidate(connection, shelf, number)
+            registered = await store.count_customers(connection)
+        return await asyncio.to_thread(
+            reviewing.review, candidate, shelf.versions, question, shelf.at, self._rules, registered
         )
-        return Review(changes, tuple(announcing.refusals(draft, shelf.versions, None, shelf.at)))
+
+    async def compare(self, before: Version, after: Version) -> Comparison:
+        """Any two versions, the later against the earlier."""
+        texts = [await self.texts(version.number) for version in (before, after)]
+        return await asyncio.to_thread(reviewing.between, before, texts[0], after, texts[1])
+
+    async def changes(self, after: int, limit: int) -> list[StoredChange]:
+        """What changed in the versions' stored state after a sequence number, in order, without gaps."""
+        async with self._database.transaction() as connection:
+            return await store.changes_after(connection, after, limit)
 
     async def shelf(self, at: datetime | None = None) -> Shelf:
         """All versions, as of an instant; now unless given."""
@@ -166,6 +181,16 @@ class Versions:
         """How often anything changed; it moves with every change."""
         async with self._database.transaction() as connection:
             return await store.revision(connection)
+
+    async def _candidate(self, connection: AsyncConnection, shelf: Shelf, number: int) -> Candidate:
+        version, previous = shelf.number(number), shelf.in_force()
+        return Candidate(
+            version,
+            await store.texts_of(connection, number),
+            await store.author(connection, number),
+            previous,
+            await store.texts_of(connection, previous.number) if previous else (),
+        )
 
     async def _change(
         self, call: Call, change: Callable[[AsyncConnection, Shelf], Awaitable[int]]

@@ -1,21 +1,31 @@
-"""Announced versions of the privacy notice, logged exactly once each."""
+"""What happened to versions of the privacy notice, logged exactly once each.
+
+Notice numbers every change of a version's state without gaps; retention fetches them by a cursor, so that a
+version announced and withdrawn between two looks leaves its leaves too. Leaves and cursor move in one
+transaction.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC
+from typing import Final
 
 import grpc
 from idv.notice.v1 import notice_pb2 as pb
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 from idv.types.v1 import receipt_pb2
 
+from services.retention import store
 from services.retention.entries import Entry, entry
 from services.retention.log import TransparencyLog
 from services.runtime.database import Database
 
+_CURSOR: Final = "notice_changes"
+_PAGE: Final = 500
+
 
 class Announcements:
-    """Logs the versions that the notice service announced. Safe in any number of replicas at once."""
+    """Logs changes of versions. Safe in any number of replicas at once."""
 
     def __init__(self, database: Database, log: TransparencyLog, notice: grpc.aio.Channel) -> None:
         self._database = database
@@ -23,33 +33,39 @@ class Announcements:
         self._stub = NoticeServiceStub(notice)
 
     async def run(self) -> None:
-        """Logs every announced version that the log does not hold yet, in the order of their numbers."""
-        intervals = await self._announced()
-        if not intervals:
-            return
+        """Logs every change that notice knows and this log does not hold yet, in their order."""
+        while await self._log_page():
+            pass
+
+    async def _log_page(self) -> bool:
+        """Logs the next page; says whether more may follow."""
         async with self._database.transaction() as connection:
-            await self._log.append(connection, [_entry(interval) for interval in intervals])
+            position = await store.cursor(connection, _CURSOR)
+        request = pb.ListNoticeChangesRequest(after_sequence=position, page_size=_PAGE)
+        changes = (await self._stub.ListNoticeChanges(request)).changes
+        if not changes:
+            return False
+        async with self._database.transaction() as connection:
+            if await store.cursor(connection, _CURSOR, lock=True) != position:
+                return True  # another replica logged this page meanwhile
+            await store.move_cursor(connection, _CURSOR, changes[-1].sequence)
+            await self._log.append(connection, [_entry(change) for change in changes])
+        return len(changes) == _PAGE
 
-    async def _announced(self) -> list[pb.TermsInterval]:
-        """The first message of the feed: all versions announced so far."""
-        call = self._stub.WatchTerms(pb.WatchTermsRequest())
-        try:
-            async for message in call:
-                return sorted(message.intervals, key=lambda interval: interval.terms.version)
-        finally:
-            call.cancel()
-        return []
 
-
-def _entry(interval: pb.TermsInterval) -> Entry:
-    """It concerns no single Customer, so its opening is published; the digest is of the published notice."""
-    facts = {
-        "version": interval.terms.version,
-        "digest": interval.digest.hex(),
-        "announce_time": interval.announce_time.ToDatetime(UTC),
-        "effective_time": interval.effective_time.ToDatetime(UTC)
-        if interval.HasField("effective_time")
-        else None,
+def _entry(change: pb.NoticeChange) -> Entry:
+    """It concerns no single Customer, so its opening is published; the digest is of terms and texts."""
+    facts = {"version": change.version, "digest": change.digest.hex()}
+    if change.kind == pb.NOTICE_CHANGE_KIND_ANNOUNCED:
+        times = {
+            "announce_time": change.change_time.ToDatetime(UTC),
+            "effective_time": change.effective_time.ToDatetime(UTC),
+        }
+        kind, source = receipt_pb2.ENTRY_KIND_NOTICE_ANNOUNCEMENT, f"announcement/{change.version}"
+        return entry(kind, source, facts | times, public=True)
+    what = {
+        "change": pb.NoticeChangeKind.Name(change.kind).removeprefix("NOTICE_CHANGE_KIND_").lower(),
+        "change_time": change.change_time.ToDatetime(UTC),
     }
-    source = f"announcement/{interval.terms.version}"
-    return entry(receipt_pb2.ENTRY_KIND_NOTICE_ANNOUNCEMENT, source, facts, public=True)
+    kind, source = receipt_pb2.ENTRY_KIND_NOTICE_CHANGE, f"notice-change/{change.sequence}"
+    return entry(kind, source, facts | what, public=True)

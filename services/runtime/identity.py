@@ -60,6 +60,8 @@ class Caller:
     credential: Credential = "none"
     token: str | None = field(default=None, repr=False)
     claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, repr=False)
+    person: str | None = field(default=None, repr=False)
+    """Who acts in the service's role, as its certificate names them; None: the service itself."""
 
     def holds(self, scope: str) -> bool:
         """Whether the Customer may use `scope`: any by certificate, else those its token names."""
@@ -85,14 +87,14 @@ def run_as(caller: Caller) -> None:
 class Authenticator:
     """Finds the one credential of a call and turns it into a Caller.
 
-    A certificate must carry exactly one URI SAN, `spiffe://<trust_domain>/service/<name>` or
-    `/customer/<id>`. A bearer token is checked by the verifier of its audience. Two credentials at once are
-    refused: which one counts must never be a guess.
+    A certificate must carry exactly one URI SAN, `spiffe://<trust_domain>/service/<name>`, the same with
+    `/<person>` for somebody who acts in that role, or `/customer/<id>`. A bearer token is checked by the
+    verifier of its audience. Two credentials at once are refused: which one counts must never be a guess.
     """
 
     def __init__(self, trust_domain: str, verifiers: Sequence[TokenVerifier]) -> None:
         self._spiffe = re.compile(
-            rf"spiffe://{re.escape(trust_domain)}/(?:service/([a-z][a-z0-9-]{{0,39}})|customer/([a-z0-9-]{{3,40}}))"
+            rf"spiffe://{re.escape(trust_domain)}/(?:service/([a-z][a-z0-9-]{{0,39}})(?:/([a-z0-9][a-z0-9.-]{{0,39}}))?|customer/([a-z0-9-]{{3,40}}))"
         )
         self._verifiers = {verifier.audience: verifier for verifier in verifiers}
         self._by_uri: dict[tuple[bytes, ...], Caller] = {}
@@ -149,8 +151,8 @@ class Authenticator:
                 "issue it for spiffe://<trust-domain>/service/<name> or /customer/<id>",
             )
         if match[1]:
-            return Caller(CallerKind.SERVICE, match[1], credential="certificate")
-        return Caller(CallerKind.CUSTOMER, match[2], customer=match[2], credential="certificate")
+            return Caller(CallerKind.SERVICE, match[1], credential="certificate", person=match[2])
+        return Caller(CallerKind.CUSTOMER, match[3], customer=match[3], credential="certificate")
 
     def _from_bearer(self, header: str | bytes) -> Caller:
         text = header.decode("ascii", "replace") if isinstance(header, bytes) else header

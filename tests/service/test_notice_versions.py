@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.local.databases import ServiceDatabase
 from services.notice.announcing import SETTLE
 from services.notice.lifecycle import State
+from services.notice.reviewing import Question
 from services.notice.tables import METADATA
 from services.runtime.database import sqlalchemy_url
 from tests.notice_parts import START, TERMS, Replica, SetClock, call, replica, shipped, sources
@@ -127,7 +128,7 @@ async def test_a_material_second_version_is_refused_with_clause_and_reason(
             error = await refused(part.versions.announce(version.number, effective, call()))
             assert error.reason == Reason.ERROR_REASON_NOTICE_MATERIAL
             assert error.metadata["clause"] == "items.face_image"
-        review = await part.versions.review(version.number)
+        review = await part.versions.review(version.number, Question("officer"))
         assert review.material
         assert [change.clause for change in review.changes] == ["items.face_image"]
         assert [refusal.reason for refusal in review.refusals] == [Reason.ERROR_REASON_NOTICE_MATERIAL]

@@ -121,29 +121,34 @@ async def test_a_cursor_set_back_logs_nothing_twice(service_database: ServiceDat
 
 
 class Notices:
-    """Streams the announced versions, and then stays silent, as the notice service does."""
+    """Lists changes of versions by their numbers, as the notice service does."""
 
     def __init__(self) -> None:
-        self.versions: list[int] = []
+        self.changes: list[tuple[int, notice_pb2.NoticeChangeKind.ValueType]] = []
 
-    async def WatchTerms(self, request: Any, context: Any) -> AsyncIterator[notice_pb2.WatchTermsResponse]:
-        intervals = [
-            notice_pb2.TermsInterval(
-                terms=notice_pb2.Terms(version=version),
-                announce_time=stamp(START),
+    async def ListNoticeChanges(
+        self, request: notice_pb2.ListNoticeChangesRequest, context: Any
+    ) -> notice_pb2.ListNoticeChangesResponse:
+        numbered = [
+            notice_pb2.NoticeChange(
+                sequence=sequence,
+                version=version,
+                kind=kind,
+                change_time=stamp(START),
                 effective_time=stamp(START + timedelta(days=1)),
                 digest=bytes([version]) * 32,
             )
-            for version in self.versions
+            for sequence, (version, kind) in enumerate(self.changes, start=1)
         ]
-        yield notice_pb2.WatchTermsResponse(intervals=intervals)
-        await asyncio.Event().wait()
+        return notice_pb2.ListNoticeChangesResponse(
+            changes=numbered[request.after_sequence :][: request.page_size]
+        )
 
 
 @asynccontextmanager
 async def notices_at(notices: Notices) -> AsyncIterator[AioChannel]:
     servicer = notice_pb2_grpc.NoticeServiceServicer()  # type: ignore[abstract]  # the rest is not called
-    servicer.WatchTerms = notices.WatchTerms  # type: ignore[method-assign]
+    servicer.ListNoticeChanges = notices.ListNoticeChanges  # type: ignore[method-assign]
     server = grpc.aio.server()
     notice_pb2_grpc.add_NoticeServiceServicer_to_server(servicer, server)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
@@ -155,8 +160,11 @@ async def notices_at(notices: Notices) -> AsyncIterator[AioChannel]:
         await server.stop(grace=0)
 
 
-async def test_each_announced_version_becomes_one_leaf(service_database: ServiceDatabase) -> None:
+async def test_every_change_of_a_version_becomes_one_leaf_also_of_one_withdrawn_at_once(
+    service_database: ServiceDatabase,
+) -> None:
     notices = Notices()
+    drafted, announced = notice_pb2.NOTICE_CHANGE_KIND_DRAFTED, notice_pb2.NOTICE_CHANGE_KIND_ANNOUNCED
     async with (
         notices_at(notices) as channel,
         replica(service_database, "127.0.0.1:1") as part,
@@ -164,18 +172,31 @@ async def test_each_announced_version_becomes_one_leaf(service_database: Service
         jobs = [Announcements(part.database, part.log, channel) for _ in range(3)]
         await jobs[0].run()
         assert await sources(part) == []
-        notices.versions = [2, 1]
+        notices.changes = [(1, drafted), (1, announced)]
         await asyncio.gather(*(job.run() for job in jobs))
-        notices.versions = [1, 2, 3]
+        notices.changes += [(2, announced), (2, notice_pb2.NOTICE_CHANGE_KIND_WITHDRAWN)]
         await jobs[0].run()
+        await jobs[1].run()
         rows, _ = await part.log.leaves(0, 10)
-    assert [row.source for row in rows] == [f"announcement/{version}" for version in (1, 2, 3)]
+    assert [row.source for row in rows] == [
+        "notice-change/1",
+        "announcement/1",
+        "announcement/2",
+        "notice-change/4",
+    ]
     assert json.loads(rows[1].entry) == {
         "kind": "notice_announcement",
-        "version": 2,
-        "digest": "02" * 32,
+        "version": 1,
+        "digest": "01" * 32,
         "announce_time": "2026-11-24T10:00:00.000000Z",
         "effective_time": "2026-11-25T10:00:00.000000Z",
+    }
+    assert json.loads(rows[3].entry) == {
+        "kind": "notice_change",
+        "change": "withdrawn",
+        "version": 2,
+        "digest": "02" * 32,
+        "change_time": "2026-11-24T10:00:00.000000Z",
     }
 
 

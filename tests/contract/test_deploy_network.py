@@ -14,7 +14,7 @@ from tests.reachability import Peer, passes
 
 OBJECTS = rendered("overlays/example")
 POLICIES = tuple(kinds(OBJECTS, "NetworkPolicy"))
-PORTS = (25, 53, 80, 443, 587, 5432, 8080, 8090, 8443, 9443)
+PORTS = (25, 53, 80, 443, 587, 5432, 8080, 8090, 8091, 8443, 9443)
 
 PUBLIC = {(role, port) for role in ("ingest", "retention", "notice") for port in (8443, 9443)}
 """Customers, SDKs and anyone who asks for the notice or the log; TLS, token and certificate decide."""
@@ -29,7 +29,7 @@ AMONG_SERVICES = {
 TO_STORES = {
     "ingest": set(),
     "storage": {("database", 5432), ("objects", 443)},
-    "retention": {("database", 5432)},
+    "retention": {("database", 5432), ("witness", 443)},
     "notice": {("database", 5432), ("mail", 587)},
     "migrate": {("database", 5432)},
 }
@@ -37,7 +37,7 @@ FROM_OUTSIDE = {
     "verification": PUBLIC | {("storage", 9443)},
     "support": PUBLIC | {("storage", 9443)},
     "officer": PUBLIC,
-    "edge": PUBLIC | {("notice", 8090)},
+    "edge": PUBLIC | {("notice", 8090), ("retention", 8091)},
     "stranger": PUBLIC,
     "impostor": PUBLIC,
 }
@@ -63,6 +63,7 @@ PEERS = {
     "database": Peer("database", address="192.0.2.10"),
     "objects": Peer("objects", address="198.51.100.20"),
     "mail": Peer("mail", address="203.0.113.25"),
+    "witness": Peer("witness", address="203.0.113.80"),
 }
 
 

@@ -87,6 +87,7 @@ async def running(
             "deployment": "test",
             "trust_domain": "idv.local",
             "listen_tls": "127.0.0.1:0",
+            "amendment": {"two_persons": False, "minimum_lead_days": 0},
             "listen_mtls": "127.0.0.1:0",
             "listen_page": page,
             "mail": mail_server and {"server": mail_server, "tls": "none", "sender": "privacy@idv.example"},

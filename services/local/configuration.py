@@ -127,6 +127,7 @@ def _storage(parts: Parts) -> dict[str, Any]:
 def _notice(parts: Parts) -> dict[str, Any]:
     return {
         "listen_page": parts.ports.address(PAGE),
+        "amendment": {"two_persons": False},  # one officer serves a stack on one desk
         "mail": {"server": parts.mail.address, "tls": "none", "sender": MAIL_SENDER},
     }
 

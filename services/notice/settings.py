@@ -23,6 +23,7 @@ from services.notice.mail.composing import Sender
 from services.notice.mail.courier import CourierTerms
 from services.notice.mail.schedule import Schedule
 from services.notice.mail.smtp import Relay
+from services.notice.rules import Rules
 from services.notice.webhooks.settings import WebhookSettings
 from services.runtime import setting_checks as checks
 from services.runtime.settings import Address, DatabaseSettings, ReadableFile, ServiceSettings
@@ -120,7 +121,28 @@ class MailSettings(BaseModel):
             workers=self.workers,
             takeover=timedelta(seconds=self.takeover_seconds),
             schedule=Schedule(steps, timedelta(days=self.give_up_days)),
+            attempt=timedelta(seconds=self.timeout_seconds),
         )
+
+
+class AmendmentSettings(BaseModel):
+    """The rules of the house under which versions are announced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    two_persons: bool = True
+    """Whether the person who announces a version must be another than the one who drafted it. Persons are
+    told apart by their certificates, `spiffe://<trust-domain>/service/officer/<person>`.
+    """
+    minimum_lead_days: Annotated[float, Field(ge=0, le=365)] = 30.0
+    """Days that lie at least between the announcement of a material version and its effect."""
+    mails_per_second: Annotated[float, Field(gt=0, le=100_000)] = 50.0
+    """Mails that your mail server takes in a second: by it a review estimates the time to tell everybody."""
+
+    @property
+    def rules(self) -> Rules:
+        """The rules as the versions need them."""
+        return Rules(self.two_persons, timedelta(days=self.minimum_lead_days), self.mails_per_second)
 
 
 class NoticeSettings(ServiceSettings):
@@ -131,6 +153,10 @@ class NoticeSettings(ServiceSettings):
     database: DatabaseSettings
     listen_page: Address
     """Where the public page is served, over plain HTTP: what stands before it ends TLS."""
+    listen_officer: Address | None = None
+    """Where the officer's page is served, by mutual TLS, to certificates of the officer. Default: nowhere."""
+    amendment: AmendmentSettings = AmendmentSettings()
+    """The rules under which versions are announced."""
     mail: MailSettings | None = None
     """The mail server. Without it no mail is taken: relays wait in retention until it is set."""
     webhook: WebhookSettings | None = None

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from idv.notice.v1.customers_pb2 import DeliveryState
 from idv.retention.v1.rights_pb2 import RequestKind
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.retention.tables import relay_work, relays
+from services.retention.tables import SKEW, relay_work, relays
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ async def add(connection: AsyncConnection, new: Relay) -> bool:
     added = upsert(relays).values(values).on_conflict_do_nothing(index_elements=free)
     if (await connection.execute(added.returning(relays.c.relay))).one_or_none() is None:
         return False
-    work = {"relay": new.relay, "tenant": new.tenant, "due_time": new.receive_time, "attempts": 0}
+    work = {"relay": new.relay, "tenant": new.tenant, "attempts": 0}
+    work |= {"due_time": new.receive_time, "set_time": new.receive_time}
     await connection.execute(insert(relay_work).values(work))
     return True
 
@@ -85,27 +86,34 @@ async def change(connection: AsyncConnection, tenant: str, name: UUID, **values:
 
 
 async def take(connection: AsyncConnection, now: datetime, until: datetime) -> RelayWork | None:
-    """Takes a relay that is due to be looked at; nobody else takes it before `until`."""
-    due = select(relay_work.c.relay).where(relay_work.c.due_time <= now)
+    """Takes a relay that is due to be looked at; nobody else takes it before `until`.
+
+    What was decided in the future comes from a clock that was set back since: it is due.
+    """
+    from_ahead = relay_work.c.set_time > now + SKEW
+    due = select(relay_work.c.relay).where(or_(relay_work.c.due_time <= now, from_ahead))
     due = due.order_by(relay_work.c.due_time).limit(1).with_for_update(skip_locked=True)
     taken = (
         update(relay_work)
         .where(relay_work.c.relay == due.scalar_subquery())
-        .values(due_time=until)
+        .values(due_time=until, set_time=now)
         .returning(relay_work.c.tenant, relay_work.c.relay, relay_work.c.attempts)
     )
     row = (await connection.execute(taken)).one_or_none()
     return None if row is None else RelayWork(*row)
 
 
-async def postpone(connection: AsyncConnection, name: UUID, until: datetime, attempts: int) -> None:
-    """The relay is to be looked at from `until` on; `attempts` were in vain so far."""
-    values = {"due_time": until, "attempts": attempts}
+async def postpone(
+    connection: AsyncConnection, name: UUID, now: datetime, until: datetime, attempts: int
+) -> None:
+    """Decides at `now` that the relay is to be looked at from `until` on; `attempts` were in vain so far."""
+    values = {"due_time": until, "set_time": now, "attempts": attempts}
     await connection.execute(update(relay_work).where(relay_work.c.relay == name).values(values))
 
 
-async def drop(connection: AsyncConnection, name: UUID) -> None:
-    """Nothing is left to do about the relay."""
+async def remove(connection: AsyncConnection, tenant: str, name: UUID) -> None:
+    """Removes a relay that is past its term, if it is still there, and its work."""
+    await connection.execute(delete(relays).where(relays.c.tenant == tenant, relays.c.relay == name))
     await connection.execute(delete(relay_work).where(relay_work.c.relay == name))
 
 

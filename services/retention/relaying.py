@@ -60,8 +60,12 @@ class Relaying:
     async def _look(self, work: RelayWork) -> None:
         async with self._database.transaction([work.tenant]) as connection:
             relay = await store.relay(connection, work.tenant, work.relay)
-            if relay is None or relay.resolve_time is not None:
-                await store.drop(connection, work.relay)
+            now = self._clock.now()
+            if relay is None or self._terms.remove_at(relay) <= now:
+                await store.remove(connection, work.tenant, work.relay)
+                return
+            if relay.resolve_time is not None:
+                await store.postpone(connection, work.relay, now, self._terms.remove_at(relay), 0)
                 return
         mail_state, remind_time = relay.mail_state, relay.remind_time
         if mail_state in _WAITING:
@@ -95,13 +99,13 @@ class Relaying:
         async with self._database.transaction([relay.tenant]) as connection:
             await store.change(connection, relay.tenant, name, mail_state=mail_state, remind_time=remind_time)
             if mail_state in _WAITING:
-                await store.postpone(connection, name, now + _FOLLOW, 0)
+                await store.postpone(connection, name, now, now + _FOLLOW, 0)
             elif now >= relay.due_time:
-                await store.drop(connection, name)
+                await store.postpone(connection, name, now, self._terms.remove_at(relay), 0)
             else:
                 reminded = remind_time is not None
                 until = relay.due_time if reminded else max(self._terms.remind_at(relay), now)
-                await store.postpone(connection, name, until, 0)
+                await store.postpone(connection, name, now, until, 0)
         if mail_state not in (*_WAITING, pb.DELIVERY_STATE_ACCEPTED, relay.mail_state):
             self._log.warning("a relayed request cannot be mailed to its Customer")
         if now >= relay.due_time:
@@ -110,6 +114,7 @@ class Relaying:
     async def _put_off(self, work: RelayWork, error: IdvError) -> None:
         attempts = work.attempts + 1
         delay = min(_FIRST_RETRY * 2 ** min(work.attempts, 10), _LONGEST_RETRY)
+        now = self._clock.now()
         async with self._database.transaction() as connection:
-            await store.postpone(connection, work.relay, self._clock.now() + delay, attempts)
+            await store.postpone(connection, work.relay, now, now + delay, attempts)
         self._log.warning("a relayed request is put off", reason=error.reason_name, attempt=attempts)

@@ -25,14 +25,20 @@ _LENGTH: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class RelayTerms:
-    """When an answer is due, and how long before that the Customer is reminded."""
+    """When an answer is due, how long before that the Customer is reminded, and how long all is kept."""
 
     due: timedelta
     remind: timedelta
+    evidence: timedelta = timedelta(days=1096)
+    """How long a relay is kept after the Customer's answer, or after that was due."""
 
     def remind_at(self, relay: Relay) -> datetime:
         """When the Customer is to be reminded."""
         return relay.due_time - self.remind
+
+    def remove_at(self, relay: Relay) -> datetime:
+        """When nothing of it is kept any more."""
+        return (relay.resolve_time or relay.due_time) + self.evidence
 
 
 class Relays:
@@ -72,8 +78,9 @@ class Relays:
         async with self._database.transaction([customer]) as connection:
             relay = found(await store.relay(connection, customer, name, lock=True))
             if relay.resolve_time is None:
-                await store.change(connection, customer, name, resolve_time=self._clock.now())
-                await store.drop(connection, name)
+                now = self._clock.now()
+                await store.change(connection, customer, name, resolve_time=now)
+                await store.postpone(connection, name, now, now + self._terms.evidence, 0)
             return found(await store.relay(connection, customer, name))
 
     def _new(self, customer: str, request_id: UUID, kind: pb.RequestKind.ValueType) -> Relay:

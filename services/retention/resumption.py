@@ -45,12 +45,13 @@ class Resumption:
         try:
             deletion = await self._deletions.get(item.tenant, item.deletion)
             if deletion.state in ENDED:
-                await self._deletions.forget_opening(item.tenant, item.deletion)
+                await self._deletions.age(item.tenant, item.deletion)
             else:
                 await self._deletions.carry_out(item.tenant, item.deletion)
         except (IdvError, SealError) as error:
             delay = min(_FIRST_RETRY * 2 ** min(item.attempts, 10), _LONGEST_RETRY)
+            now = self._clock.now()
             async with self._database.transaction() as connection:
-                await store.postpone_work(connection, item.deletion, self._clock.now() + delay)
+                await store.postpone_work(connection, item.deletion, now, now + delay)
             reason = error.reason_name if isinstance(error, IdvError) else "SEALED_OTHERWISE"
             self._log.warning("a deletion is put off", reason=reason, attempt=item.attempts)

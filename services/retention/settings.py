@@ -108,6 +108,8 @@ class JobSettings(BaseModel):
     """Seconds between two looks for versions that notice announced, to log them."""
     relays: Annotated[float, Field(gt=0)] = 10.0
     """Seconds between two looks for end users' requests to relay, to follow or to remind of."""
+    completions: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds between two looks for deletions whose end is to be reported to their Customers."""
     exports: Annotated[float, Field(gt=0)] = 60.0
     """Seconds between two looks for exports that began a day ago, to forget what they kept."""
     witnesses: Annotated[float, Field(gt=0)] = 10.0
@@ -160,7 +162,7 @@ class RetentionSettings(ServiceSettings):
     opening_days: Annotated[int, Field(ge=1, le=3660)] = 30
     """Days after its end for which a deletion's receipt is kept with entry and salt; then without them."""
     evidence_days: Annotated[int, Field(ge=30, le=36600)] = 1096
-    """Days for which an ended deletion or relay is kept as evidence, then nothing but the log's leaf; more than
+    """Days for which an ended deletion or relay is kept as evidence, then only the log's leaf; more than
     `opening_days`, as your contracts say.
     """
     takeover_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0

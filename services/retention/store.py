@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from idv.retention.v1.deletions_pb2 import DeletionState
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.retention.tables import cursors, deletion_work, deletions
+from services.retention.tables import SKEW, cursors, deletion_work, deletions
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Deletion:
     progress_done: int | None = None
     progress_total: int | None = None
     outcomes: list[dict[str, Any]] | None = None
+    mail_state: int | None = None
+    webhook_state: int | None = None
 
 
 class Work(NamedTuple):
@@ -90,31 +92,39 @@ async def change_deletion(connection: AsyncConnection, changed: Deletion, **valu
     await connection.execute(update(deletions).where(*of_it).values(values))
 
 
-async def add_work(connection: AsyncConnection, tenant: str, name: UUID, due_time: datetime) -> None:
-    """Notes that the deletion is to be looked at from `due_time` on."""
-    row = {"tenant": tenant, "deletion": name, "due_time": due_time, "attempts": 0}
+async def remove_deletion(connection: AsyncConnection, ended: Deletion) -> None:
+    """Removes a deletion whose evidence is past its term, and the rest of its work."""
+    of_it = (deletions.c.tenant == ended.tenant, deletions.c.deletion == ended.deletion)
+    await connection.execute(delete(deletions).where(*of_it))
+    await connection.execute(delete(deletion_work).where(deletion_work.c.deletion == ended.deletion))
+
+
+async def add_work(
+    connection: AsyncConnection, tenant: str, name: UUID, now: datetime, due_time: datetime
+) -> None:
+    """Notes at `now` that the deletion is to be looked at from `due_time` on."""
+    row = {"tenant": tenant, "deletion": name, "due_time": due_time, "set_time": now, "attempts": 0}
     await connection.execute(insert(deletion_work).values(row))
 
 
-async def postpone_work(connection: AsyncConnection, name: UUID, due_time: datetime) -> None:
-    """The deletion is to be looked at from `due_time` on, and not before."""
-    statement = update(deletion_work).where(deletion_work.c.deletion == name).values(due_time=due_time)
-    await connection.execute(statement)
-
-
-async def remove_work(connection: AsyncConnection, name: UUID) -> None:
-    """Nothing is left to do about the deletion."""
-    await connection.execute(delete(deletion_work).where(deletion_work.c.deletion == name))
+async def postpone_work(connection: AsyncConnection, name: UUID, now: datetime, due_time: datetime) -> None:
+    """Decides at `now` that the deletion is to be looked at from `due_time` on, and not before."""
+    of_it = deletion_work.c.deletion == name
+    await connection.execute(update(deletion_work).where(of_it).values(due_time=due_time, set_time=now))
 
 
 async def take_work(connection: AsyncConnection, now: datetime, until: datetime) -> Work | None:
-    """Takes a deletion that is due, the longest due first; nobody else takes it before `until`."""
-    due = select(deletion_work.c.deletion).where(deletion_work.c.due_time <= now)
+    """Takes a deletion that is due, the longest due first; nobody else takes it before `until`.
+
+    What was decided in the future comes from a clock that was set back since: it is due.
+    """
+    from_ahead = deletion_work.c.set_time > now + SKEW
+    due = select(deletion_work.c.deletion).where(or_(deletion_work.c.due_time <= now, from_ahead))
     due = due.order_by(deletion_work.c.due_time).limit(1).with_for_update(skip_locked=True)
     taken = (
         update(deletion_work)
         .where(deletion_work.c.deletion == due.scalar_subquery())
-        .values(due_time=until, attempts=deletion_work.c.attempts + 1)
+        .values(due_time=until, set_time=now, attempts=deletion_work.c.attempts + 1)
         .returning(deletion_work.c.tenant, deletion_work.c.deletion, deletion_work.c.attempts)
     )
     row = (await connection.execute(taken)).one_or_none()

@@ -7,9 +7,10 @@ async with aio_client.Session.connect("ingest.example:8443", credentials, name, 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from idv import channel, requests
+from idv import archives, channel, requests
 from idv.aio_channel import AioChannel
 from idv.channel import Credentials
 from idv.errors import IdvError, Reason
@@ -17,8 +18,9 @@ from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from idv.media import Media, Progress
 from idv.requests import Deleted, Opened, Target
-from idv.retention.v1 import deletions_pb2
+from idv.retention.v1 import deletions_pb2, rights_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
+from idv.retention.v1.rights_pb2_grpc import RightsServiceStub
 from idv.retry import Retry
 from idv.storage.v1 import storage_pb2
 from idv.storage.v1.storage_pb2_grpc import StorageServiceStub
@@ -129,6 +131,7 @@ class Gateway(_Client):
         self._customer = customer
         self._ingest = IngestServiceStub(to_ingest)
         self._deletions = DeletionServiceStub(to_retention)
+        self._rights = RightsServiceStub(to_retention)
 
     async def open_session(
         self,
@@ -156,6 +159,36 @@ class Gateway(_Client):
             if not request.page_token:
                 return
 
+    async def accesses(self, *, resource: str = "") -> AsyncIterator[processing_pb2.Access]:
+        """Who saw the Customer's records and why, the newest first; `resource`: of one session or record.
+
+        Raises IdvError.
+        """
+        request = requests.list_accesses(self._customer, resource)
+        while True:
+            page = await self._retry.run_async(lambda: self._deletions.ListAccesses(request))
+            for access in page.accesses:
+                yield access
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    async def watch_accesses(
+        self, *, cursor: str = "", only_new: bool = False, timeout: float | None = None
+    ) -> AsyncIterator[deletions_pb2.WatchAccessesResponse]:
+        """Accesses as they happen, from a cursor on, else from the oldest, or with `only_new` from now on.
+
+        Keep the `cursor` of each answer once you have dealt with its accesses: after any end, go on from it,
+        and none is missed. Ends after `timeout` seconds; raises IdvError, also when the service restarts.
+        """
+        request = requests.watch_accesses(self._customer, cursor, only_new)
+        try:
+            async for answer in self._deletions.WatchAccesses(request, timeout=timeout):
+                yield answer
+        except IdvError as error:
+            if timeout is None or error.reason != Reason.ERROR_REASON_DEADLINE_EXCEEDED:
+                raise
+
     async def delete(
         self, target: Target, *, request_id: str | None = None, wait: float = requests.WAIT_SECONDS
     ) -> Deleted:
@@ -170,6 +203,51 @@ class Gateway(_Client):
         if deletion.state not in requests.ENDED and wait > 0:
             deletion = await self._followed(deletion, wait)
         return Deleted(deletion, request.request_id, target)
+
+    async def export(
+        self,
+        file: Path,
+        *,
+        subject: str | None = None,
+        progress: archives.Progress | None = None,
+        request_id: str | None = None,
+    ) -> Path:
+        """Writes everything held on `subject`, or without one for the Customer, into `file`: a ZIP archive.
+
+        What is received rests in a partial file beside it. A broken connection is resumed where it broke, and
+        so is an earlier process's: by the same call, within a day. Check with `idv.archives.verify`. Raises
+        IdvError, OSError.
+        """
+        partial = archives.PartialFile.begin(file, request_id)
+
+        async def once() -> None:
+            timeout = archives.EXPORT_SECONDS
+            key, offset = partial.request_id, partial.offset
+            if subject is None:
+                everything = requests.export_customer(self._customer, key, offset)
+                async for part in self._rights.ExportCustomer(everything, timeout=timeout):
+                    partial.take(part, progress)
+            else:
+                one = requests.export_subject(self._customer, subject, key, offset)
+                async for piece in self._rights.ExportSubject(one, timeout=timeout):
+                    partial.take(piece, progress)
+
+        try:
+            await self._retry.run_async(once)
+        except BaseException:
+            partial.keep()
+            raise
+        return partial.finish()
+
+    async def correct(
+        self, record: str, items: data_pb2.ItemSet, *, request_id: str | None = None
+    ) -> rights_pb2.CorrectRecordResponse:
+        """Puts corrected items in the place of a wrong record, which is erased. Raises IdvError.
+
+        `items` holds one message, whole, of the record's category.
+        """
+        request = requests.correct_record(record, items, request_id)
+        return await self._retry.run_async(lambda: self._rights.CorrectRecord(request))
 
     async def _followed(self, deletion: deletions_pb2.Deletion, wait: float) -> deletions_pb2.Deletion:
         request = deletions_pb2.WatchDeletionRequest(name=deletion.name)
@@ -191,10 +269,20 @@ class Verifier(_Client):
         self._storage = StorageServiceStub(opened)
 
     async def records(
-        self, customer: str, *, session: str | None = None, subject: str | None = None
+        self,
+        customer: str,
+        *,
+        session: str | None = None,
+        subject: str | None = None,
+        purpose: processing_pb2.Purpose.ValueType = processing_pb2.PURPOSE_VERIFICATION,
+        person: str = "",
+        ticket: str = "",
     ) -> AsyncIterator[processing_pb2.Record]:
-        """What is held of a session or a subject of a Customer, by receipt time. Raises IdvError."""
-        request = requests.storage_records(customer, session, subject)
+        """What is held of a session or a subject of a Customer, by receipt time.
+
+        The Customer sees that it was listed. Raises IdvError.
+        """
+        request = requests.storage_records(customer, session, subject, purpose, person, ticket)
         while True:
             page = await self._retry.run_async(lambda: self._storage.ListRecords(request))
             for record in page.records:

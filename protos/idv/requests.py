@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from idv import receipts
 from idv.ingest.v1 import ingest_pb2
 from idv.receipts import ReceiptError, ReceiptFault, VerifiedReceipt
-from idv.retention.v1 import deletions_pb2
+from idv.retention.v1 import deletions_pb2, rights_pb2
 from idv.storage.v1 import storage_pb2
 from idv.types.v1 import data_pb2, item_pb2, processing_pb2
 
@@ -115,6 +115,29 @@ def create_deletion(
     )
 
 
+def export_subject(
+    customer: str, subject: str, request_id: str, offset: int
+) -> rights_pb2.ExportSubjectRequest:
+    """Asks for everything held on a subject, from a byte of the archive on."""
+    return rights_pb2.ExportSubjectRequest(
+        parent=f"customers/{customer}", request_id=request_id, subject=subject, offset=offset
+    )
+
+
+def export_customer(customer: str, request_id: str, offset: int) -> rights_pb2.ExportCustomerRequest:
+    """Asks for everything held for the Customer, from a byte of the archive on."""
+    return rights_pb2.ExportCustomerRequest(
+        parent=f"customers/{customer}", request_id=request_id, offset=offset
+    )
+
+
+def correct_record(
+    record: str, items: data_pb2.ItemSet, request_id: str | None
+) -> rights_pb2.CorrectRecordRequest:
+    """Asks for a record to be superseded by corrected items."""
+    return rights_pb2.CorrectRecordRequest(name=record, request_id=request_id or new_id(), items=items)
+
+
 def retention_records(
     customer: str, session: str | None, subject: str | None
 ) -> deletions_pb2.ListRecordsRequest:
@@ -125,11 +148,35 @@ def retention_records(
 
 
 def storage_records(
-    customer: str, session: str | None, subject: str | None
+    customer: str,
+    session: str | None,
+    subject: str | None,
+    purpose: processing_pb2.Purpose.ValueType,
+    person: str,
+    ticket: str,
 ) -> storage_pb2.ListRecordsRequest:
-    """Asks storage, as an internal service, for the same."""
+    """Asks storage, as an internal service, for the same, for a purpose."""
     return storage_pb2.ListRecordsRequest(
-        parent=f"customers/{customer}", page_size=PAGE_SIZE, **_filter(session, subject)
+        parent=f"customers/{customer}",
+        page_size=PAGE_SIZE,
+        purpose=purpose,
+        person=person,
+        ticket=ticket,
+        **_filter(session, subject),
+    )
+
+
+def watch_accesses(customer: str, cursor: str, only_new: bool) -> deletions_pb2.WatchAccessesRequest:
+    """Asks for the accesses to the Customer's records as they happen."""
+    return deletions_pb2.WatchAccessesRequest(
+        parent=f"customers/{customer}", cursor=cursor, only_new=only_new
+    )
+
+
+def list_accesses(customer: str, resource: str) -> deletions_pb2.ListAccessesRequest:
+    """Asks for the accesses to the Customer's records, the newest first."""
+    return deletions_pb2.ListAccessesRequest(
+        parent=f"customers/{customer}", resource=resource, page_size=PAGE_SIZE
     )
 
 

@@ -23,13 +23,16 @@ from services.cli.command import READY_FILE, As, Connect, Json, command, group
 from services.cli.failure import usage
 from services.cli.messages import enum_named, flat, names, plain
 from services.cli.output import Output, facts_table, hint, print_json
-from services.cli.records import accesses_shown, records_shown, size
+from services.cli.records import records_shown, size
 from services.cli.session import kept
 from services.local.ready import Ready
 
 app = group("List, describe and read records. Every reading names a purpose and is listed to the Customer.")
 
 _PURPOSES = processing_pb2.Purpose.DESCRIPTOR
+PurposeOption = Annotated[str, typer.Option(help=f"Why: one of {', '.join(names(_PURPOSES))}.")]
+Person = Annotated[str, typer.Option(help="For troubleshooting: who reads, by staff id.")]
+Ticket = Annotated[str, typer.Option(help="For troubleshooting: the ticket.")]
 RecordArgument = Annotated[str, typer.Argument(metavar="NAME", help="customers/…/sessions/…/records/…")]
 
 
@@ -67,12 +70,21 @@ async def list_records(
 
 @command(app, "get", [("Describe a record", "idv record get customers/acme/sessions/0198…/records/0198…")])
 async def get(
-    record: RecordArgument, connect: Connect = READY_FILE, identity: As = None, as_json: Json = False
+    record: RecordArgument,
+    purpose: PurposeOption = "verification",
+    person: Person = "",
+    ticket: Ticket = "",
+    connect: Connect = READY_FILE,
+    identity: As = None,
+    as_json: Json = False,
 ) -> None:
     """Describe a record without opening it, as an internal service (default: service:verification)."""
+    request = storage_pb2.GetRecordRequest(
+        name=record, purpose=purpose_named(purpose), person=person, ticket=ticket
+    )
     async with Suite(Ready.read(connect)) as suite:
         stub = suite.stub(StorageServiceStub, "storage", suite.service(identity, "verification"))
-        answer = await stub.GetRecord(storage_pb2.GetRecordRequest(name=record), timeout=CALL_SECONDS)
+        answer = await stub.GetRecord(request, timeout=CALL_SECONDS)
     Output(as_json).answer(plain(answer.record), facts_table(flat(plain(answer.record))))
 
 
@@ -87,9 +99,9 @@ async def get(
 )  # fmt: skip
 async def read(
     record: RecordArgument,
-    purpose: Annotated[str, typer.Option(help=f"Why: one of {', '.join(names(_PURPOSES))}.")],
-    person: Annotated[str, typer.Option(help="For troubleshooting: who reads, by staff id.")] = "",
-    ticket: Annotated[str, typer.Option(help="For troubleshooting: the ticket.")] = "",
+    purpose: PurposeOption,
+    person: Person = "",
+    ticket: Ticket = "",
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="Where the body goes, readable by you alone."),
@@ -99,17 +111,10 @@ async def read(
     as_json: Json = False,
 ) -> None:
     """Read a record as an internal service (default: service:verification); typed items are shown as JSON."""
-    if purpose not in names(_PURPOSES):
-        raise usage(
-            f"{purpose!r} is no purpose", f"use one of {', '.join(names(_PURPOSES))}", field="--purpose"
-        )
+    request = storage_pb2.ReadRecordRequest(
+        name=record, purpose=purpose_named(purpose), person=person, ticket=ticket
+    )
     async with Suite(Ready.read(connect)) as suite:
-        request = storage_pb2.ReadRecordRequest(
-            name=record,
-            purpose=processing_pb2.Purpose.ValueType(enum_named(_PURPOSES, purpose)),
-            person=person,
-            ticket=ticket,
-        )
         opening, body = await read_whole(suite, suite.service(identity, "verification"), request)
     value: dict[str, Any] = {"record": plain(opening.record)}
     if output is not None:
@@ -132,28 +137,11 @@ async def read(
     hint("the body is no text: give --output FILE to keep it")
 
 
-@command(
-    app,
-    "accesses",
-    [("Who read my records, and why?", "idv record accesses"),
-     ("Only those of one session", "idv record accesses --session session.json")],
-)  # fmt: skip
-async def accesses(
-    session: Annotated[str | None, typer.Option(help="Only this session, by name or by its file.")] = None,
-    connect: Connect = READY_FILE,
-    identity: As = None,
-    as_json: Json = False,
-) -> None:
-    """List every reading of a Customer's records, the newest first."""
-    async with Suite(Ready.read(connect)) as suite:
-        who = suite.customer(identity)
-        request = deletions_pb2.ListAccessesRequest(
-            parent=parent(who), resource=kept(session)[0] if session else ""
-        )
-        answer = await suite.stub(DeletionServiceStub, "retention", who).ListAccesses(
-            request, timeout=CALL_SECONDS
-        )
-    Output(as_json).answer(plain(answer), *accesses_shown(answer.accesses))
+def purpose_named(text: str) -> processing_pb2.Purpose.ValueType:
+    """The purpose that is meant; raises a usage error when there is none of the name."""
+    if text not in names(_PURPOSES):
+        raise usage(f"{text!r} is no purpose", f"use one of {', '.join(names(_PURPOSES))}", field="--purpose")
+    return processing_pb2.Purpose.ValueType(enum_named(_PURPOSES, text))
 
 
 async def read_whole(

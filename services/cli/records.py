@@ -11,6 +11,7 @@ from services.cli.messages import name_of, shown_time
 
 _SOURCES = processing_pb2.Source.DESCRIPTOR
 _STATES = processing_pb2.RecordState.DESCRIPTOR
+_FLAGS = processing_pb2.AccessFlag.DESCRIPTOR
 _PURPOSES = processing_pb2.Purpose.DESCRIPTOR
 
 
@@ -39,18 +40,19 @@ def records_shown(records: Sequence[processing_pb2.Record]) -> list[Text]:
 
 
 def accesses_shown(accesses: Sequence[processing_pb2.Access]) -> list[Text]:
-    """Who read which record, when and why."""
+    """Who saw which record, when, why, and what is remarkable about it."""
     rows = [
         (
             shown_time(one.access_time),
             one.service,
             f"for {name_of(_PURPOSES, one.purpose).replace('_', ' ')}",
             f"by {one.person}, {one.ticket}" if one.person else "",
-            "" if one.complete else "not to its end",
+            _how(one),
+            ", ".join(name_of(_FLAGS, flag).replace("_", " ") for flag in one.flags),
         )
         for one in accesses
     ]
-    return _listed("reading", rows, [one.record for one in accesses])
+    return _listed("access", rows, [one.record or one.session for one in accesses], "accesses")
 
 
 def counted(count: int, noun: str, nouns: str = "") -> str:
@@ -58,10 +60,18 @@ def counted(count: int, noun: str, nouns: str = "") -> str:
     return f"{count} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
-def _listed(noun: str, rows: Sequence[Sequence[str]], names: Sequence[str]) -> list[Text]:
+def _how(access: processing_pb2.Access) -> str:
+    if access.kind == processing_pb2.ACCESS_KIND_LIST:
+        return f"{counted(access.record_count, 'record')} listed"
+    if access.kind == processing_pb2.ACCESS_KIND_DESCRIBE:
+        return "described"
+    return "read" if access.complete else "read, not to its end"
+
+
+def _listed(noun: str, rows: Sequence[Sequence[str]], names: Sequence[str], nouns: str = "") -> list[Text]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row, name in zip(rows, names, strict=True):
         facts = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
         lines.append(Text.assemble((facts.rstrip(), "bold"), "\n  ", (name, "cyan")))
-    return [*lines, Text(counted(len(rows), noun), "dim")]
+    return [*lines, Text(counted(len(rows), noun, nouns), "dim")]

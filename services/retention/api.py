@@ -97,6 +97,19 @@ class DeletionApi(DeletionServiceServicer):
         """Lists the reads of the Customer's records."""
         return await self._view.accesses(request)
 
+    async def WatchAccesses(
+        self, request: deletions_pb2.WatchAccessesRequest, context: Any
+    ) -> AsyncIterator[deletions_pb2.WatchAccessesResponse]:
+        """Streams the accesses to the Customer's records."""
+        async for answer in self._view.watch(request):
+            yield answer
+
+    async def ListAccessTotals(
+        self, request: deletions_pb2.ListAccessTotalsRequest, context: Any
+    ) -> deletions_pb2.ListAccessTotalsResponse:
+        """Counts the accesses to the Customer's records."""
+        return await self._view.totals(request)
+
     async def _get(self, name: str) -> Deletion:
         customer, deletion = parse_deletion(name, field="name")
         return await self._deletions.get(customer, UUID(deletion))
@@ -141,6 +154,8 @@ def _message(deletion: Deletion) -> deletions_pb2.Deletion:
         progress_total=deletion.progress_total or 0,
         outcomes=[_outcome(Outcome(**one)) for one in deletion.outcomes or ()],
     )
+    message.mail_state = deletions_pb2.NotificationState.ValueType(deletion.mail_state or 0)
+    message.webhook_state = deletions_pb2.NotificationState.ValueType(deletion.webhook_state or 0)
     if deletion.failure is not None:
         message.failure_reason = Reason.Value(deletion.failure)
     if deletion.complete_time is not None:

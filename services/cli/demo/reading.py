@@ -65,12 +65,20 @@ async def listed(stage: Stage) -> str:
     """
     troubleshooting = processing_pb2.PURPOSE_TROUBLESHOOTING
     await read(stage, stage.record("A log"), SUPPORT, troubleshooting, "staff-7", "T-1042")
-    own, others = await accesses(stage, ACME), await accesses(stage, GLOBEX)
+    seen, others = await accesses(stage, ACME), await accesses(stage, GLOBEX)
+    own = [one for one in seen if one.kind == processing_pb2.ACCESS_KIND_READ]
     expected = sum(name[0] in "AB" for name in _VISIBLE) + 2
     promised(len(own) == expected, f"acme sees {len(own)} readings of {expected}")
     promised(own[0].ticket == "T-1042" and own[0].person == "staff-7", "person and ticket are not listed")
-    promised(all(one.record.startswith("customers/globex/") for one in others), "globex sees acme's readings")
-    return f"acme sees {len(own)} readings (one: troubleshooting, T-1042); globex its own {len(others)}"
+    promised(
+        processing_pb2.ACCESS_FLAG_FIRST_PURPOSE in own[0].flags,
+        "a purpose named for the first time is no flag",
+    )
+    promised(
+        all(one.session.startswith("customers/globex/") for one in others), "globex sees acme's readings"
+    )
+    flagged = "one flagged: first troubleshooting, T-1042"
+    return f"acme sees {len(own)} readings ({flagged}); globex its own {len(others)}"
 
 
 async def walled(stage: Stage) -> str:

@@ -151,9 +151,9 @@ def storage_records(
     customer: str,
     session: str | None,
     subject: str | None,
-    purpose: processing_pb2.Purpose.ValueType,
-    person: str,
-    ticket: str,
+    purpose: processing_pb2.Purpose.ValueType = processing_pb2.PURPOSE_VERIFICATION,
+    person: str = "",
+    ticket: str = "",
 ) -> storage_pb2.ListRecordsRequest:
     """Asks storage, as an internal service, for the same, for a purpose."""
     return storage_pb2.ListRecordsRequest(

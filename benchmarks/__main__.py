@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmarks import expire_day, ingest_single, log_append, log_proof, report, start, upload_1mib
+from benchmarks import expire_day, export, ingest_single, log_append, log_proof, report, start, upload_1mib
 from benchmarks.rounds import Result
 from services.local.layout import SERVICES
 from services.local.stack import LocalStack
@@ -24,6 +24,7 @@ ON_A_STACK = {
     "ingest_single": ingest_single.measure,
     "upload_1mib": upload_1mib.measure,
     "expire_day": expire_day.measure,
+    "export": export.measure,
     "log_append": log_append.measure,
     "log_proof": log_proof.measure,
 }

@@ -24,7 +24,7 @@ class OpenSession:
     token: str
 
 
-async def open_session(stack: LocalStack, ingest: AioChannel) -> OpenSession:
+async def open_session(stack: LocalStack, ingest: AioChannel, subject: str = "") -> OpenSession:
     """Creates a session that may hold everything a load sends."""
     attested = Timestamp()
     attested.FromDatetime(stack.clock.now())
@@ -33,7 +33,7 @@ async def open_session(stack: LocalStack, ingest: AioChannel) -> OpenSession:
         ingest_pb2.CreateSessionRequest(
             parent=f"customers/{CUSTOMER}",
             request_id=str(uuid.uuid4()),
-            subject=f"bench-{uuid.uuid4()}",
+            subject=subject or f"bench-{uuid.uuid4()}",
             attestation=processing_pb2.Attestation(
                 reference="bench",
                 attest_time=attested,

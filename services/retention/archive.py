@@ -28,6 +28,7 @@ class Archive:
         self._known = plans.rows(export, Kind.ENTRY)
         self._more = True
         self._number = 0
+        self._fresh: dict[int, Entry] = {}
         self._position = 0
 
     @property
@@ -42,7 +43,8 @@ class Archive:
             return
         body = await make()
         entry = Entry(path, len(body), zlib.crc32(body), hashlib.sha256(body).hexdigest())
-        await self._settle(entry, known)
+        self._settle(entry, known)
+        await self._keep()
         for piece in self._cut(local_header(path)):
             yield piece
         for start in range(0, len(body), _PIECE):
@@ -67,7 +69,7 @@ class Archive:
             for piece in self._cut(body):
                 yield piece
         entry = Entry(path, size, crc, digest.hexdigest())
-        await self._settle(entry, known)
+        self._settle(entry, known)
         for piece in self._cut(descriptor(entry)):
             yield piece
 
@@ -83,7 +85,8 @@ class Archive:
             yield piece
 
     async def entries(self) -> AsyncGenerator[Entry, None]:
-        """What is written so far."""
+        """What is written so far, as it is kept."""
+        await self._keep()
         async for row in self._plans.rows(self._export, Kind.ENTRY):
             yield Entry(**row)
 
@@ -99,11 +102,18 @@ class Archive:
         self._position += known.length
         return True
 
-    async def _settle(self, entry: Entry, known: Entry | None) -> None:
+    def _settle(self, entry: Entry, known: Entry | None) -> None:
         if known is None:
-            await self._plans.put(self._export, Kind.ENTRY, self._number - 1, [entry._asdict()])
+            self._fresh[self._number - 1] = entry
         elif known != entry:
             raise cannot_resume(f"{entry.path} would not be the same")
+
+    async def _keep(self) -> None:
+        """Keeps the digests that are new: before an entry made in memory begins, and before any is listed."""
+        if self._fresh:
+            entries = [entry._asdict() for entry in self._fresh.values()]
+            await self._plans.put(self._export, Kind.ENTRY, min(self._fresh), entries)
+            self._fresh.clear()
 
     def _cut(self, data: bytes) -> list[bytes]:
         """What of the data lies at or after the offset; moves on."""

@@ -6,8 +6,10 @@ manifest. Memory holds one page of the plan and one chunk of a body, and the acc
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -34,6 +36,8 @@ _GONE: Final = frozenset(
     {Reason.ERROR_REASON_ERASED, Reason.ERROR_REASON_EXPIRED, Reason.ERROR_REASON_NOT_FOUND}
 )
 _MESSAGE: Final = 256 * 1024
+_WHOLE: Final = 64 * 1024
+"""A piece of at least so many bytes is a message of its own, and not copied."""
 _PAGE: Final = 1000
 
 
@@ -65,6 +69,10 @@ class Exports:
         archive = Archive(self._plans, export, offset)
         size, at, held = summary["bytes"], offset, bytearray()
         async for piece in self._archive(archive, export, target, summary):
+            if not held and len(piece) >= _WHOLE:
+                yield Part(piece, at, size)
+                at += len(piece)
+                continue
             held += piece
             if len(held) >= _MESSAGE:
                 yield Part(bytes(held), at, size)
@@ -92,9 +100,8 @@ class Exports:
                 _session_path(opening.session.name), self._session(opening, export)
             ):
                 yield piece
-        async for record in self._plans.rows(export, Kind.RECORD):
-            async for piece in self._record(archive, record):
-                yield piece
+        async for piece in self._records(archive, export):
+            yield piece
         facts = export_index.Facts(
             customer_name(export.tenant), target.get("subject"), export.start_time, summary, versions
         )
@@ -152,19 +159,35 @@ class Exports:
             if not request.page_token:
                 return
 
-    async def _record(self, archive: Archive, record: dict[str, Any]) -> AsyncIterator[bytes]:
-        """A record's JSON, and for an image or document the original beside it; both from one reading."""
-        reading = _Reading(self._storage, record["name"])
-        try:
-            async for piece in archive.add(export_index.json_path(record), lambda: reading.json(record)):
-                yield piece
-            if record["media_type"] != ITEMS:
-                async for piece in archive.stream(export_index.original_path(record), reading.body):
-                    yield piece
-        except IdvError as error:
-            raise _gone(error) from error
-        finally:
-            reading.close()
+    async def _records(self, archive: Archive, export: Export) -> AsyncIterator[bytes]:
+        """Each record's JSON, and for an image or document the original beside it; both from one reading.
+
+        While one is sent the next is opened: storage and whoever receives need not wait for each other.
+        """
+        ahead: _Reading | None = None
+        async with aclosing(self._plans.rows(export, Kind.RECORD)) as rows:
+            record = await anext(rows, None)
+            while record is not None:
+                following = await anext(rows, None)
+                reading = ahead or _Reading(self._storage, record)
+                ahead = None
+                try:
+                    async for piece in archive.add(export_index.json_path(record), reading.json):
+                        yield piece
+                    if reading.begun and following is not None:
+                        ahead = _Reading(self._storage, following)
+                        ahead.begin()
+                    if record["media_type"] != ITEMS:
+                        original = export_index.original_path(record)
+                        async for piece in archive.stream(original, reading.body):
+                            yield piece
+                except BaseException as error:
+                    if ahead is not None:
+                        ahead.close()
+                    raise (_gone(error) if isinstance(error, IdvError) else error) from error.__cause__
+                finally:
+                    reading.close()
+                record = following
 
     async def _with_paths(self, export: Export) -> AsyncIterator[dict[str, Any]]:
         async for session in self._plans.rows(export, Kind.SESSION):
@@ -179,37 +202,52 @@ class Exports:
 class _Reading:
     """One reading of a record, begun when first needed: the access log tells of one."""
 
-    def __init__(self, storage: StorageGateway, name: str) -> None:
-        self._storage, self._name = storage, name
+    def __init__(self, storage: StorageGateway, record: dict[str, Any]) -> None:
+        self._storage, self._record = storage, record
         self._call: Any = None
         self._parts: AsyncIterator[storage_pb2.ReadRecordResponse] | None = None
+        self._opening: asyncio.Task[storage_pb2.RecordOpening] | None = None
 
-    async def json(self, record: dict[str, Any]) -> bytes:
-        opening = await self._opening()
+    @property
+    def begun(self) -> bool:
+        """Whether storage was asked."""
+        return self._opening is not None
+
+    def begin(self) -> asyncio.Task[storage_pb2.RecordOpening]:
+        """Asks storage, once."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+        return self._opening
+
+    async def json(self) -> bytes:
+        """The record as JSON: what is known of it, and its items or its description."""
+        opening, category = await self.begin(), self._record["category"]
         value = {"record": _dict(opening.record)}
-        if record["media_type"] == ITEMS:
+        if self._record["media_type"] == ITEMS:
             whole = b"".join([piece async for piece in self.body()])
-            value["items"] = _dict(items(record["category"], whole))
+            value["items"] = _dict(items(category, whole))
         else:
-            value["description"] = _dict(described(record["category"], opening.description))
+            value["description"] = _dict(described(category, opening.description))
         return _json(value)
 
     async def body(self) -> AsyncIterator[bytes]:
-        if self._parts is None:
-            await self._opening()
+        """The plain body, in chunks."""
+        await self.begin()
         if self._parts is not None:
             async for part in self._parts:
                 yield part.chunk
 
-    async def _opening(self) -> storage_pb2.RecordOpening:
-        self._call = self._storage.read(self._name)
-        self._parts = aiter(self._call)
-        return (await anext(self._parts)).opening
-
     def close(self) -> None:
         """Ends the reading where it stands."""
+        if self._opening is not None and not self._opening.cancel() and not self._opening.cancelled():
+            self._opening.exception()  # looked at: nobody waits for it any more
         if self._call is not None:
             self._call.cancel()
+
+    async def _open(self) -> storage_pb2.RecordOpening:
+        self._call = self._storage.read(self._record["name"])
+        self._parts = aiter(self._call)
+        return (await anext(self._parts)).opening
 
 
 async def _manifest(archive: Archive, export: Export) -> AsyncIterator[bytes]:

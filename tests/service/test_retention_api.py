@@ -23,7 +23,7 @@ from idv.retention.v1 import log_pb2, rights_pb2
 from idv.retention.v1.deletions_pb2_grpc import DeletionServiceStub
 from idv.retention.v1.log_pb2_grpc import TransparencyLogServiceStub
 from idv.retention.v1.rights_pb2_grpc import RightsServiceStub
-from idv.types.v1 import data_pb2, processing_pb2, receipt_pb2
+from idv.types.v1 import processing_pb2, receipt_pb2
 
 from services.local.authority import Certificate, DevelopmentAuthority
 from services.local.databases import ServiceDatabase
@@ -311,15 +311,6 @@ async def test_an_end_users_request_is_refused_listed_page_by_page_and_resolved(
         assert (error.field, error.reason_name in ("INVALID_ARGUMENT", "NOT_FOUND")) == (field, True)
     broken = rights_pb2.ListRelaysRequest(parent=ACME, page_token="x")
     assert (await refusal(rights.ListRelays(broken))).field == "page_token"
-
-
-async def test_what_this_release_does_not_serve_says_so(service: Service) -> None:
-    rights: Any = RightsServiceStub(service.customer)
-    request_id = str(uuid4())
-    export = rights_pb2.ExportSubjectRequest(parent=ACME, request_id=request_id, subject=SUBJECT)
-    correct = rights_pb2.CorrectRecordRequest(name=RECORD, request_id=request_id, items=data_pb2.ItemSet())
-    for call in (rights.CorrectRecord(correct), anext(aiter(rights.ExportSubject(export)))):
-        assert (await refusal(call)).reason_name == "NOT_SERVED"
 
 
 async def test_a_dry_run_counts_and_records_nothing(service: Service) -> None:

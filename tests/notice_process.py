@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from idv import channel
 from idv.notice.v1.customers_pb2_grpc import CustomerServiceStub
@@ -75,9 +75,12 @@ class Process:
 
 @asynccontextmanager
 async def running(
-    folder: Path, database: ServiceDatabase, mail_server: str | None = None
+    folder: Path,
+    database: ServiceDatabase,
+    mail_server: str | None = None,
+    webhook: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Process]:
-    """A notice service that serves while the block runs, with a mail server if one is given."""
+    """A notice service that serves while the block runs, with mail server and webhooks if they are given."""
     signer, authority = Signer(folder / "jwks.json"), DevelopmentAuthority(folder)
     files = authority.service("notice")
     page = f"127.0.0.1:{free_port()}"
@@ -91,6 +94,7 @@ async def running(
             "listen_mtls": "127.0.0.1:0",
             "listen_page": page,
             "mail": mail_server and {"server": mail_server, "tls": "none", "sender": "privacy@idv.example"},
+            "webhook": webhook,
             "tls": {name: str(path) for name, path in vars(files).items()},
             "customer_tokens": {"jwks": str(signer.path), "issuer": ISSUER},
             "database": {"dsn": database.dsn},

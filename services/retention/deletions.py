@@ -19,7 +19,7 @@ from idv.errors import IdvError, Reason
 from idv.receipts import without_opening
 from idv.retention.v1 import deletions_pb2 as pb
 
-from services.retention import store
+from services.retention import completion_store, store
 from services.retention.deletion_answers import (
     RETRY,
     deletion_entry,
@@ -217,6 +217,7 @@ class Deletions:
                 return self._whole(deletion)
             now = self._clock.now()
             await store.postpone_work(connection, name, now, now + self._terms.opening)
+            await completion_store.add(connection, customer, name, now)
             failed = sum(one.state == pb.DELETION_STATE_FAILED for one in outcomes)
             logged = deletion_entry(deletion, target, erasure, now, failed)
             leaf_index, receipt = await self._log.append_with_receipt(connection, logged)
@@ -249,6 +250,7 @@ class Deletions:
             if deletion.state not in ENDED:
                 now = self._clock.now()
                 await store.postpone_work(connection, name, now, now + self._terms.opening)
+                await completion_store.add(connection, customer, name, now)
                 await store.change_deletion(
                     connection,
                     deletion,

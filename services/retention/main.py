@@ -19,6 +19,7 @@ from services.retention import tiles
 from services.retention.accesses import CustomerView
 from services.retention.announcements import Announcements
 from services.retention.api import DeletionApi
+from services.retention.completing import Completing
 from services.retention.corrections import Corrections
 from services.retention.deletions import Deletions, DeletionTerms
 from services.retention.expiries import Expiries
@@ -65,6 +66,7 @@ async def main(settings: RetentionSettings) -> None:
         expiries = Expiries(database, log, storage)
         notice = runtime.channel(settings.notice_target)
         announcements = Announcements(database, log, notice)
+        completing = Completing(database, notice, clock, runtime.log)
         witnesses = _witnesses(runtime, log, names)
         statements = Statements(database, log, storage, clock, runtime.log)
         plans = Plans(database, storage, seal, clock)
@@ -77,6 +79,7 @@ async def main(settings: RetentionSettings) -> None:
             ("destructions", settings.jobs.destructions, expiries.run),
             ("announcements", settings.jobs.announcements, announcements.run),
             ("relays", settings.jobs.relays, relaying.run),
+            ("completions", settings.jobs.completions, completing.run),
             ("exports", settings.jobs.exports, plans.forget_due),
             ("witnesses", settings.jobs.witnesses, witnesses.run),
             ("statements", settings.jobs.statements, statements.run),

@@ -122,6 +122,8 @@ deletions = Table(
     Column(
         "outcomes", JSONB(none_as_null=True)
     ),  # of several targets: see `erasing.Outcome`; it names nothing
+    Column("mail_state", SmallInteger),  # idv.retention.v1.NotificationState; none: not handed over yet
+    Column("webhook_state", SmallInteger),  # the same
     PrimaryKeyConstraint("tenant", "deletion"),
     UniqueConstraint("tenant", "request_id"),
 )
@@ -138,6 +140,18 @@ deletion_work = Table(
 )
 """Deletions with something left to do: to be carried out, or to age. Ids only, so that
 the jobs find them without acting for every Customer at once."""
+
+completion_work = Table(
+    "completion_work",
+    METADATA,
+    Column("deletion", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("due_time", _INSTANT, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("set_time", _INSTANT, nullable=False),
+    Index(None, "due_time"),
+)
+"""Ended deletions whose Customer is to be told, or whose report has no final state. Ids only."""
 
 relays = Table(
     "relays",

@@ -21,7 +21,7 @@ from benchmarks.sessions import CUSTOMER, open_session
 from benchmarks.upload_1mib import messages, photograph
 from services.local.stack import LocalStack
 
-IMAGES = 24
+IMAGES = 48
 TARGET = 0.6
 _MIB = 1 << 20
 

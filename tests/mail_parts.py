@@ -19,6 +19,7 @@ from services.notice.accounts.customer import Account
 from services.notice.mail import store
 from services.notice.mail.composing import Composer, Matter, Sender
 from services.notice.mail.courier import Courier, CourierTerms
+from services.notice.mail.mail_queue import MailQueue
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.schedule import Schedule
 from services.notice.mail.smtp import Relay, SmtpSession
@@ -63,7 +64,8 @@ class Post:
 
     def courier(self, server: Relay, workers: CourierTerms | None = None) -> Courier:
         log = structlog.get_logger()
-        return Courier(self.database, lambda: SmtpSession(server), self.clock, log, workers or terms())
+        queues = [MailQueue(self.database)]
+        return Courier(queues, lambda: SmtpSession(server), self.clock, log, workers or terms())
 
     async def stored(self, mail: Mail) -> Mail:
         """The mail as it stands now."""

@@ -11,6 +11,7 @@ import sys
 import structlog
 
 from services.notice.mail.courier import Courier
+from services.notice.mail.mail_queue import MailQueue
 from services.notice.mail.smtp import SmtpSession
 from services.runtime.clock import SystemClock
 from services.runtime.database import Database
@@ -23,9 +24,8 @@ async def main(dsn: str, server: str, takeover_seconds: float) -> None:
     target = relay(server)
     async with Database.open(DatabaseSettings.model_validate({"dsn": dsn})) as database:
         workers = terms(workers=4, takeover_seconds=takeover_seconds)
-        courier = Courier(
-            database, lambda: SmtpSession(target), SystemClock(), structlog.get_logger(), workers
-        )
+        queues = [MailQueue(database)]
+        courier = Courier(queues, lambda: SmtpSession(target), SystemClock(), structlog.get_logger(), workers)
         sys.stdout.write("sending\n")
         sys.stdout.flush()
         await courier.run()

@@ -20,6 +20,7 @@ from services.notice.completions import CompletionApi
 from services.notice.customers import CustomerApi
 from services.notice.mail.composing import Composer
 from services.notice.mail.courier import Courier
+from services.notice.mail.mail_queue import MailQueue
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.smtp import SmtpSession
 from services.notice.pages import Pages
@@ -49,7 +50,7 @@ async def main(settings: NoticeSettings) -> None:
 async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
     """Serves versions, Customers and pages on a runtime, and sends mail, until it is told to stop."""
     items = catalogue()
-    versions = Versions(runtime.database, runtime.clock, items)
+    versions = Versions(runtime.database, runtime.clock, items, settings.amendment.rules)
     feed = TermsFeed(versions, runtime.log)
     await feed.refresh()
     pages = Pages(feed, runtime.clock, items)
@@ -88,7 +89,7 @@ def _courier(runtime: Runtime, mail: MailSettings) -> Courier:
     )
     relay = mail.relay
     return Courier(
-        runtime.database,
+        [MailQueue(runtime.database)],
         lambda: SmtpSession(relay),
         runtime.clock,
         runtime.log,

@@ -20,7 +20,7 @@ from idv.notice.v1 import customers_pb2 as pb
 from services.local.authority import DevelopmentAuthority
 from services.local.databases import ServiceDatabase
 from services.local.mail import MailSink
-from services.notice.mail import store
+from services.notice.mail import smtp, store
 from services.notice.mail.outbox import Outbox
 from tests.mail_parts import ACME, DROP, MATTER, STALL, Post, post, relay, server_context, told
 from tests.waiting import until
@@ -213,13 +213,15 @@ async def test_several_replicas_send_each_mail_once(
 
 
 async def test_a_session_that_broke_while_it_lay_idle_is_opened_anew(
-    service_database: ServiceDatabase,
+    service_database: ServiceDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with post(service_database) as part, told() as server:
         await part.register()
         first, second = await part.ask(), await part.ask()
+        monkeypatch.setattr(smtp, "_SURELY_OPEN", 0.0)  # as if each mail came long after the one before
         server.replies["RSET"] = DROP
         await part.courier(relay(server.address)).empty()
+        assert server.verbs.count("CONNECT") == 2
         for mail in (first, second):
             stored = await part.stored(mail)
             assert (stored.state, stored.attempts) == (pb.DELIVERY_STATE_ACCEPTED, 1)
@@ -264,7 +266,7 @@ async def test_2000_mails_survive_20_kills_of_the_worker(
     assert set(arrived) == asked, "none is lost, and none has another Message-ID"
     twice = sum(count - 1 for count in arrived.values())
     record_property("came_twice", twice)
-    assert twice <= KILLS * 4, "at most what the killed workers had under way"
+    assert twice <= KILLS * 4 * 2, "at most what the killed workers had under way and had not recorded"
 
 
 async def _fill(part: Post) -> set[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ from services.notice.mail.schedule import Attempt, Outcome, of_reply
 
 _MAX_REPLY = 500
 _QUIT_SECONDS = 2.0
+_SURELY_OPEN = 1.0
+"""Seconds after a mail for which its session is not asked whether it still stands before the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +44,19 @@ class SmtpSession:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._client: aiosmtplib.SMTP | None = None
+        self._used = 0.0
 
-    async def send(self, recipient: str, content: bytes) -> Attempt:
+    async def send(self, recipient: str, content: bytes, sender: str | None = None) -> Attempt:
         """Sends a mail and says how that ended; whatever the server does, it raises nothing and ends in time.
+
+        `sender` stands in the envelope in the place of the relay's.
 
         A session that broke while it lay idle is opened anew, once. After anything but acceptance it is
         closed: the next mail begins with a fresh one.
         """
         try:
             async with asyncio.timeout(self._relay.timeout_seconds):
-                attempt = await self._attempt(recipient, content)
+                attempt = await self._attempt(recipient, content, sender or self._relay.sender)
         except TimeoutError:
             attempt = _put_off("no answer in time")
         if attempt.outcome is not Outcome.ACCEPTED:
@@ -67,7 +73,7 @@ class SmtpSession:
                 await client.quit()
         client.close()
 
-    async def _attempt(self, recipient: str, content: bytes) -> Attempt:
+    async def _attempt(self, recipient: str, content: bytes, sender: str) -> Attempt:
         try:
             client = await self._open()
         except aiosmtplib.SMTPResponseException as error:
@@ -76,7 +82,7 @@ class SmtpSession:
         except (aiosmtplib.SMTPException, ssl.SSLError, OSError, ValueError) as error:
             return _put_off(f"no session: {type(error).__name__}")
         try:
-            _, told = await client.sendmail(self._relay.sender, [recipient], content)
+            _, told = await client.sendmail(sender, [recipient], content)
         except aiosmtplib.SMTPRecipientsRefused as error:
             first = error.recipients[0]
             return of_reply(first.code, _reply(first.code, first.message))
@@ -86,9 +92,13 @@ class SmtpSession:
             return of_reply(error.code, _reply(error.code, error.message))
         except (aiosmtplib.SMTPException, ssl.SSLError, OSError, ValueError) as error:
             return _put_off(f"the session broke: {type(error).__name__}")
+        self._used = time.monotonic()
         return Attempt(Outcome.ACCEPTED, _reply(250, told))
 
     async def _open(self) -> aiosmtplib.SMTP:
+        client = self._client
+        if client is not None and client.is_connected and self._used + _SURELY_OPEN > time.monotonic():
+            return client
         if self._client is not None:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                 await self._client.rset()  # does the server still listen? Before anything of the mail is sent

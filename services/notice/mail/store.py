@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from idv.notice.v1 import customers_pb2 as pb
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notice.tables import mail_work, mails
+
+_END = text(
+    "UPDATE notice.mails AS m SET state = e.state, reply = e.reply, attempts = e.attempts,"
+    " state_time = CASE WHEN e.state = m.state THEN m.state_time ELSE :now END,"
+    " content = CASE WHEN e.state = m.state THEN m.content END"
+    " FROM unnest(CAST(:tenants AS text[]), CAST(:mails AS uuid[]), CAST(:states AS smallint[]),"
+    "  CAST(:replies AS text[]), CAST(:attempts AS int[])) AS e (tenant, mail, state, reply, attempts)"
+    " WHERE m.tenant = e.tenant AND m.mail = e.mail AND m.content IS NOT NULL"
+)
+_LATER = text(
+    "UPDATE notice.mail_work AS w SET due_time = e.due_time"
+    " FROM unnest(CAST(:mails AS uuid[]), CAST(:dues AS timestamptz[])) AS e (mail, due_time)"
+    " WHERE w.mail = e.mail AND e.due_time IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,17 @@ class Work(NamedTuple):
     attempts: int
 
 
+class End(NamedTuple):
+    """How an attempt ended; `due_time` where another follows."""
+
+    tenant: str
+    mail: UUID
+    state: pb.DeliveryState.ValueType
+    reply: str
+    attempts: int
+    due_time: datetime | None
+
+
 async def by_request(connection: AsyncConnection, tenant: str, request_id: UUID) -> Mail | None:
     """The Customer's mail of that request id."""
     query = select(mails).where(mails.c.tenant == tenant, mails.c.request_id == request_id)
@@ -62,48 +88,60 @@ async def add(connection: AsyncConnection, new: Mail) -> bool:
     return True
 
 
-async def take(connection: AsyncConnection, now: datetime, until: datetime) -> Work | None:
-    """Takes a mail that is due, the longest due first; nobody else takes it before `until`."""
+async def take(connection: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[Work]:
+    """Takes mails that are due, the longest due first; nobody else takes them before `until`."""
     due = select(mail_work.c.mail).where(mail_work.c.due_time <= now)
-    due = due.order_by(mail_work.c.due_time).limit(1).with_for_update(skip_locked=True)
+    due = due.order_by(mail_work.c.due_time).limit(limit).with_for_update(skip_locked=True)
+    found = due.cte("due")
     taken = (
         update(mail_work)
-        .where(mail_work.c.mail == due.scalar_subquery())
+        .where(mail_work.c.mail == found.c.mail)
         .values(due_time=until, attempts=mail_work.c.attempts + 1)
         .returning(mail_work.c.tenant, mail_work.c.mail, mail_work.c.attempts)
     )
-    row = (await connection.execute(taken)).one_or_none()
-    return None if row is None else Work(*row)
+    return [Work(*row) for row in await connection.execute(taken)]
 
 
-async def mail(connection: AsyncConnection, tenant: str, name: UUID, *, lock: bool = False) -> Mail | None:
-    """A mail by id; `lock` keeps other transactions from changing it until this one ends."""
+async def mail(connection: AsyncConnection, tenant: str, name: UUID) -> Mail | None:
+    """A mail by id."""
     query = select(mails).where(mails.c.tenant == tenant, mails.c.mail == name)
-    if lock:
-        query = query.with_for_update()
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else Mail(**row._mapping)
 
 
-async def finish(
-    connection: AsyncConnection, work: Work, state: pb.DeliveryState.ValueType, reply: str, now: datetime
-) -> None:
-    """Stores a final state with its evidence, and forgets the content."""
-    values = {"state": state, "state_time": now, "reply": reply, "attempts": work.attempts, "content": None}
-    await connection.execute(update(mails).where(_it(work)).values(values))
-    await drop(connection, work)
+async def mails_of(connection: AsyncConnection, works: Sequence[Work]) -> dict[UUID, Mail]:
+    """Those of these mails that have no final state."""
+    names = [(work.tenant, work.mail) for work in works]
+    query = select(mails).where(tuple_(mails.c.tenant, mails.c.mail).in_(names))
+    query = query.where(mails.c.content.is_not(None))
+    return {row.mail: Mail(**row._mapping) for row in await connection.execute(query)}
 
 
-async def put_off(connection: AsyncConnection, work: Work, reply: str, until: datetime) -> None:
-    """Stores what the attempt ended in; the next is due at `until`."""
-    await connection.execute(update(mails).where(_it(work)).values(reply=reply, attempts=work.attempts))
-    await connection.execute(update(mail_work).where(mail_work.c.mail == work.mail).values(due_time=until))
+async def end(connection: AsyncConnection, ended: Sequence[End], now: datetime) -> None:
+    """Stores how attempts ended. At its final state a mail's content is forgotten, and the state stays."""
+    ordered = sorted(ended)
+    names = [one.mail for one in ordered]
+    values = {
+        "tenants": [one.tenant for one in ordered],
+        "mails": names,
+        "states": [int(one.state) for one in ordered],
+        "replies": [one.reply for one in ordered],
+        "attempts": [one.attempts for one in ordered],
+        "now": now,
+    }
+    await connection.execute(_END, values)
+    await drop(connection, [one.mail for one in ordered if one.due_time is None])
+    if any(one.due_time for one in ordered):
+        await connection.execute(_LATER, {"mails": names, "dues": [one.due_time for one in ordered]})
 
 
-async def drop(connection: AsyncConnection, work: Work) -> None:
-    """Nothing is left to do about the mail."""
-    await connection.execute(delete(mail_work).where(mail_work.c.mail == work.mail))
+async def put_back(connection: AsyncConnection, names: Sequence[UUID], due: datetime) -> None:
+    """Gives back what was taken and not tried."""
+    given = update(mail_work).where(mail_work.c.mail.in_(names))
+    await connection.execute(given.values(due_time=due, attempts=mail_work.c.attempts - 1))
 
 
-def _it(work: Work) -> ColumnElement[bool]:
-    return and_(mails.c.tenant == work.tenant, mails.c.mail == work.mail)
+async def drop(connection: AsyncConnection, names: Sequence[UUID]) -> None:
+    """Nothing is left to do about the mails."""
+    if names:
+        await connection.execute(delete(mail_work).where(mail_work.c.mail.in_(names)))

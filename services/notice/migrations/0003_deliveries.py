@@ -21,7 +21,7 @@ def upgrade() -> None:
         tenant_policy(table)
     for table in ("audiences", "deliveries", "delivery_evidence", "acknowledgements"):
         grant_runtime(table, ["SELECT", "INSERT"])
-    # Who was in the audience and when is never rewritten, nor an acknowledgement: that is what evidence rests on.
+    # Who was in the audience is never rewritten, nor an acknowledgement: evidence rests on that.
     times = ["complete_time", "pause_time", "website_time", "pace_time", "pace_queued"]
     grant_runtime("audiences", ["UPDATE"], [*_COUNTS, *times])
     changing = ["state", "held", "attempts", "create_time", "state_time", "due_time"]

@@ -1,0 +1,1 @@
+"""Versions told to every Customer: deliveries, the gate that waits for them, bounces, acknowledgements."""

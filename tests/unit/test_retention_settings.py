@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from idv.cosignature import WitnessKey
 
 from services.local.authority import DevelopmentAuthority
 from services.retention import sealing, signing
@@ -49,3 +50,40 @@ def test_every_unusable_key_is_named_at_once(tmp_path: Path) -> None:
     faults = {fault.field for fault in refusal.value.faults}
     assert faults == {"log.origin", "log.signing_key", "log.former_keys.0", "request_key"}
     assert "no key!" not in str(refusal.value)
+
+
+ONE, TWO = (str(WitnessKey(f"witness.example/{name}", bytes(32))) for name in ("one", "two"))
+
+
+def with_witnesses(folder: Path, **log: object) -> Path:
+    known = {"origin": "idv.example/log", "signing_key": str(folder / "log.pem")}
+    return written(folder, log=known | log)
+
+
+def test_witnesses_and_a_second_signing_key_are_taken(tmp_path: Path) -> None:
+    signing.generate(tmp_path / "next.pem")
+    witnesses = [{"url": "https://witness.example/in", "key": key} for key in (ONE, TWO)]
+    file = with_witnesses(
+        tmp_path, witnesses=witnesses, quorum=2, also_signing_keys=[str(tmp_path / "next.pem")]
+    )
+    settings = load_settings(RetentionSettings, file)
+    assert [one.key for one in settings.log.witnesses] == [ONE, TWO]
+    assert settings.log.quorum == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"witnesses": [{"url": "https://witness.example", "key": "no key"}]}, "log.witnesses.0.key"),
+        ({"witnesses": [{"url": "file:///etc/passwd", "key": ONE}]}, "log.witnesses.0.url"),
+        ({"witnesses": [{"url": "https://a.example", "key": ONE}] * 2}, "log"),
+        ({"witnesses": [{"url": "https://a.example", "key": ONE}], "quorum": 2}, "log"),
+        ({"also_signing_keys": ["/no/such/file"]}, "log.also_signing_keys.0"),
+    ],
+)
+def test_a_witness_that_could_never_count_stops_the_start(
+    tmp_path: Path, changes: dict[str, object], field: str
+) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(RetentionSettings, with_witnesses(tmp_path, **changes))
+    assert [fault.field for fault in refusal.value.faults] == [field]

@@ -60,12 +60,13 @@ def with_witnesses(folder: Path, **log: object) -> Path:
     return written(folder, log=known | log)
 
 
-def test_witnesses_and_a_second_signing_key_are_taken(tmp_path: Path) -> None:
-    signing.generate(tmp_path / "next.pem")
+def test_witnesses_and_a_second_signing_key_are_taken(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    following = tmp_path_factory.mktemp("next") / "log.pem"
+    signing.generate(following)
     witnesses = [{"url": "https://witness.example/in", "key": key} for key in (ONE, TWO)]
-    file = with_witnesses(
-        tmp_path, witnesses=witnesses, quorum=2, also_signing_keys=[str(tmp_path / "next.pem")]
-    )
+    file = with_witnesses(tmp_path, witnesses=witnesses, quorum=2, also_signing_keys=[str(following)])
     settings = load_settings(RetentionSettings, file)
     assert [one.key for one in settings.log.witnesses] == [ONE, TWO]
     assert settings.log.quorum == 2

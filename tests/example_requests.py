@@ -18,6 +18,7 @@ _OF_PATTERN = {
     "^notices/[0-9]{1,9}$": "notices/999",
     "^[a-z0-9_.]{1,64}$": "log",
     "^[a-z0-9_.]{1,96}$": "capture.started",
+    "^[a-z_]{1,32}$": "session",
     "^[A-Z0-9-]{4,32}$": "CASE-0001",
     "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$": "2026-11-24",
 }
@@ -46,6 +47,8 @@ class Names:
             return self.session
         if field.name == "record" or (field.name == "name" and "Record" in message.name):
             return f"{self.session}/records/{_NO_SUCH}"
+        if field.name == "deletion" and message.name == "ReportDeletionRequest":
+            return f"{self.customer}/deletions/{_NO_SUCH}"
         if field.name != "name":
             return None
         for kind in ("Deletion", "Relay"):
@@ -122,7 +125,8 @@ def _scalar(field: FieldDescriptor, rules: validate_pb2.FieldRules, names: Names
     if field.type == FieldDescriptor.TYPE_BYTES:
         return bytes(rules.bytes.len) or None
     if field.type == FieldDescriptor.TYPE_ENUM:
-        return 1 if 0 in rules.enum.not_in else None
+        allowed = getattr(rules.enum, "in")
+        return allowed[0] if allowed else 1 if 0 in rules.enum.not_in else None
     if field.type == FieldDescriptor.TYPE_BOOL:
         return rules.bool.const or None
     limits = rules.int32 if field.type == FieldDescriptor.TYPE_INT32 else rules.int64

@@ -61,8 +61,10 @@ def _peer(peers: Sequence[Mapping[str, Any]] | None, home: str, other: Peer) -> 
 
 def _matches(peer: Mapping[str, Any], home: str, other: Peer) -> bool:
     if "ipBlock" in peer:
-        assert set(peer["ipBlock"]) == {"cidr"}, "an exception is not understood here"
-        return ipaddress.ip_address(other.address) in ipaddress.ip_network(peer["ipBlock"]["cidr"])
+        block, address = peer["ipBlock"], ipaddress.ip_address(other.address)
+        return address in ipaddress.ip_network(block["cidr"]) and not any(
+            address in ipaddress.ip_network(one) for one in block.get("except", ())
+        )
     if not other.namespace:
         return False
     if "namespaceSelector" in peer:

@@ -19,7 +19,7 @@ Items = Annotated[
     list[str] | None,
     typer.Option("--item", help="An optional item that it may ask for; again for more. Default: any."),
 ]
-Webhook = Annotated[str | None, typer.Option("--webhook", help="Where completions will be posted, by https.")]
+Webhook = Annotated[str | None, typer.Option("--webhook", help="Where the ends of deletions are posted, by https and signed.")]
 
 
 def account_as_written(

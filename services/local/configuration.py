@@ -32,7 +32,10 @@ MAIL_SENDER = "privacy@idv.example"
 """From whom mails are."""
 PAGE, TILES = "notice.page", "retention.tiles"
 """Names in the port book: the public page's port, and that of the log's files."""
-RETENTION_JOBS = ("deletions", "destructions", "announcements", "relays", "witnesses", "statements")
+RETENTION_JOBS = (
+    *("deletions", "destructions", "announcements", "relays", "completions", "witnesses"),
+    "statements",
+)
 
 Differing = Mapping[str, Mapping[str, Any]]
 """By service, settings that differ from what this module writes: `{"storage": {"batch_items": 8}}`."""

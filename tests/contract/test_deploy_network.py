@@ -30,7 +30,7 @@ TO_STORES = {
     "ingest": set(),
     "storage": {("database", 5432), ("objects", 443)},
     "retention": {("database", 5432), ("witness", 443)},
-    "notice": {("database", 5432), ("mail", 587)},
+    "notice": {("database", 5432), ("mail", 587), ("webhook", 443)},
     "migrate": {("database", 5432)},
 }
 FROM_OUTSIDE = {
@@ -63,6 +63,9 @@ PEERS = {
     "database": Peer("database", address="192.0.2.10"),
     "objects": Peer("objects", address="198.51.100.20"),
     "mail": Peer("mail", address="203.0.113.25"),
+    "webhook": Peer("webhook", address="93.184.216.34"),
+    "metadata": Peer("metadata", address="169.254.169.254"),
+    "neighbour": Peer("neighbour", address="10.0.0.5"),
     "witness": Peer("witness", address="203.0.113.80"),
 }
 

@@ -70,7 +70,8 @@ async def _remove_alone(connection: AsyncConnection, day: date) -> bool:
         for name in _names(day).values():
             await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {SCHEMA}.{name}")
     finally:
-        await connection.execute(_RELEASE)
+        if not connection.invalidated:  # the lock of a session that is lost is free, and nothing can be asked
+            await connection.execute(_RELEASE)
     return True
 
 

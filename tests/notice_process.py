@@ -43,6 +43,8 @@ class Process:
     page: str
     """URL of the public pages, without a slash at its end."""
     time_file: Path
+    officer_page: str
+    """URL of the officer's page, without a slash at its end."""
 
     def anyone(self) -> channel.AioChannel:
         """A channel without any credential."""
@@ -79,20 +81,25 @@ async def running(
     database: ServiceDatabase,
     mail_server: str | None = None,
     webhook: Mapping[str, Any] | None = None,
+    *,
+    two_persons: bool = False,
+    lead_days: float = 0,
 ) -> AsyncIterator[Process]:
     """A notice service that serves while the block runs, with mail server and webhooks if they are given."""
     signer, authority = Signer(folder / "jwks.json"), DevelopmentAuthority(folder)
     files = authority.service("notice")
     page = f"127.0.0.1:{free_port()}"
+    officer_page = f"127.0.0.1:{free_port()}"
     settings = NoticeSettings.model_validate(
         {
             "environment": "local",
             "deployment": "test",
             "trust_domain": "idv.local",
             "listen_tls": "127.0.0.1:0",
-            "amendment": {"two_persons": False, "minimum_lead_days": 0},
+            "amendment": {"two_persons": two_persons, "minimum_lead_days": lead_days},
             "listen_mtls": "127.0.0.1:0",
             "listen_page": page,
+            "listen_officer": officer_page,
             "mail": mail_server and {"server": mail_server, "tls": "none", "sender": "privacy@idv.example"},
             "webhook": webhook,
             "tls": {name: str(path) for name, path in vars(files).items()},
@@ -111,7 +118,10 @@ async def running(
             started.cancel()
             await serving
         try:
-            yield Process(runtime, authority, signer, f"http://{page}", folder / "time.json")
+            yield Process(
+                *(runtime, authority, signer, f"http://{page}", folder / "time.json"),
+                officer_page=f"https://{officer_page}",
+            )
         finally:
             runtime.stop()
             await serving

@@ -58,7 +58,9 @@ class DevelopmentAuthority:
             x509.UniformResourceIdentifier(f"spiffe://{TRUST_DOMAIN}/service/{name}"),
         ]
         return self._issue(
-            f"service-{name}", names, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            f"service-{name.replace('/', '-')}",
+            names,
+            [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
         )
 
     def customer(self, customer: str) -> Certificate:

@@ -30,7 +30,7 @@ JOB_SECONDS = 2.0
 """Seconds between two runs of a periodic job: whoever moves the clock wants to see what follows soon."""
 MAIL_SENDER = "privacy@idv.example"
 """From whom mails are."""
-PAGE, TILES = "notice.page", "retention.tiles"
+PAGE, OFFICER, TILES = "notice.page", "notice.officer", "retention.tiles"
 """Names in the port book: the public page's port, and that of the log's files."""
 RETENTION_JOBS = (
     *("deletions", "destructions", "announcements", "relays", "completions", "witnesses"),
@@ -130,6 +130,7 @@ def _storage(parts: Parts) -> dict[str, Any]:
 def _notice(parts: Parts) -> dict[str, Any]:
     return {
         "listen_page": parts.ports.address(PAGE),
+        "listen_officer": parts.ports.address(OFFICER),
         "amendment": {"two_persons": False},  # one officer serves a stack on one desk
         "mail": {"server": parts.mail.address, "tls": "none", "sender": MAIL_SENDER},
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from idv.notice.v1 import (
     completions_pb2,
@@ -15,7 +17,7 @@ from idv.notice.v1 import (
 
 from services.notice.accounts.accounts import Accounts
 from services.notice.api import NoticeApi
-from services.notice.catalogue import catalogue
+from services.notice.catalogue import CatalogueItem, catalogue
 from services.notice.completions import CompletionApi
 from services.notice.customers import CustomerApi
 from services.notice.mail.composing import Composer
@@ -23,10 +25,12 @@ from services.notice.mail.courier import Courier
 from services.notice.mail.mail_queue import MailQueue
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.smtp import SmtpSession
+from services.notice.officer_pages import OfficerPages
 from services.notice.pages import Pages
 from services.notice.settings import MailSettings, NoticeSettings
 from services.notice.stream import TermsFeed
 from services.notice.versions import Versions
+from services.notice.views import Views
 from services.notice.webhooks.addresses import Addresses
 from services.notice.webhooks.http import Poster
 from services.notice.webhooks.outbox import WebhookOutbox
@@ -69,7 +73,7 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
     runtime.add(completions_pb2_grpc.add_CompletionServiceServicer_to_server, completions, _COMPLETIONS)
     listen_page = settings.listen_page
     web = WebServer(pages.application(), listen_page, runtime.log, served="public page served")
-    async with web, asyncio.TaskGroup() as tasks:
+    async with web, _officer_page(runtime, settings, versions, items), asyncio.TaskGroup() as tasks:
         following = tasks.create_task(feed.run())
         courier = _courier(runtime, settings.mail) if settings.mail else None
         workers = {tasks.create_task(one.run()): one for one in (courier, posting) if one}
@@ -81,6 +85,21 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
             await asyncio.wait(workers, timeout=settings.grace_seconds)
         for task in workers:
             task.cancel()
+
+
+def _officer_page(
+    runtime: Runtime, settings: NoticeSettings, versions: Versions, items: Mapping[str, CatalogueItem]
+) -> AbstractAsyncContextManager[object]:
+    if settings.listen_officer is None:
+        return nullcontext()
+    pages = OfficerPages(versions, runtime.database, Views(items), settings.trust_domain)
+    return WebServer(
+        pages.application(),
+        settings.listen_officer,
+        runtime.log,
+        served="officer's page served",
+        tls=settings.tls,
+    )
 
 
 def _courier(runtime: Runtime, mail: MailSettings) -> Courier:

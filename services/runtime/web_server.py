@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.runtime.logs import Log
+from services.runtime.settings import TlsFiles
 
 _KEEP_ALIVE_SECONDS = 15
 _MAX_CONCURRENT = 1000
@@ -27,15 +30,42 @@ class _Server(uvicorn.Server):
         yield
 
 
+PEER = "idv.peer"
+"""In a request's scope under mutual TLS: the URI names of the client's verified certificate."""
+
+
+class _NamedPeer(H11Protocol):
+    """Tells the application who is at the other end of a connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        names = (transport.get_extra_info("peercert") or {}).get("subjectAltName", ())
+        uris = tuple(value for kind, value in names if kind == "URI")
+        application = self.app
+
+        async def named(scope: Scope, receive: Receive, send: Send) -> None:
+            await application({**scope, PEER: uris}, receive, send)
+
+        self.app = named
+
+
 class WebServer:
-    """Serves an application over plain HTTP; `address` is where. `async with` starts and stops it.
+    """Serves an application over HTTP; `address` is where. `async with` starts and stops it.
+
+    Plain unless `tls` is given: then by mutual TLS alone, with the peer in each request's scope.
 
     Neither requests nor the addresses they come from are logged; `served` is the log line that tells of the
     start. Raises OSError when the port is taken.
     """
 
     def __init__(
-        self, application: ASGIApp, address: str, log: Log | None = None, *, served: str = ""
+        self,
+        application: ASGIApp,
+        address: str,
+        log: Log | None = None,
+        *,
+        served: str = "",
+        tls: TlsFiles | None = None,
     ) -> None:
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
@@ -55,6 +85,7 @@ class WebServer:
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_DRAIN_SECONDS,
                 limit_concurrency=_MAX_CONCURRENT,
+                **_mutual(tls),
             )
         )
         self._running: asyncio.Task[None] | None = None
@@ -71,3 +102,16 @@ class WebServer:
         self._server.should_exit = True
         if self._running is not None:
             await self._running
+
+
+def _mutual(tls: TlsFiles | None) -> dict[str, Any]:
+    """Uvicorn's settings for mutual TLS."""
+    if tls is None:
+        return {}
+    return {
+        "http": _NamedPeer,
+        "ssl_certfile": tls.certificate,
+        "ssl_keyfile": tls.private_key,
+        "ssl_ca_certs": str(tls.authority),
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+    }

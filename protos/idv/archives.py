@@ -31,7 +31,8 @@ class ArchiveError(Exception):
 class PartialFile:
     """The bytes received so far, beside where the archive is to be, for its owner only.
 
-    Its name, `NAME.REQUEST_ID.part`, carries the request id: another process resumes from it. `finish` gives the file its name.
+    Its name, `NAME.REQUEST_ID.part`, carries the request id: another process resumes from it. `finish` gives
+    the file its name.
     """
 
     def __init__(self, file: Path, request_id: str) -> None:

@@ -10,7 +10,7 @@ from idv.errors import IdvError, Reason
 from services.notice import errors, lifecycle
 from services.notice.content import Version
 from services.notice.lifecycle import Life, State
-from services.notice.materiality import compare, is_material
+from services.notice.materiality import Change, compare, is_material
 
 SETTLE = timedelta(seconds=2)
 """How far ahead "at once" lies when another version is in force. Every replica and follower knows of the
@@ -54,7 +54,9 @@ def refusals(
         )
     if previous is None:
         return
-    yield from _material(draft, previous)
+    changes = compare(previous.terms, draft.terms)
+    if asked is None and (is_material(changes) if material is None else material):
+        yield _at_once(changes)
     if draft.terms.retention_days != previous.terms.retention_days:
         yield from _midnight(effective_time(asked, versions, now), now)
 
@@ -75,19 +77,20 @@ def _state(life: Life, lives: Sequence[Life], now: datetime) -> Iterator[IdvErro
         )
 
 
-def _material(draft: Version, previous: Version) -> Iterator[IdvError]:
-    """Every Customer must be told of a material change first; this release cannot, so it refuses."""
-    changes = [change for change in compare(previous.terms, draft.terms) if change.material]
-    if is_material(changes):
-        clauses = ", ".join(change.clause for change in changes[:5])
-        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
-        yield IdvError(
-            Reason.ERROR_REASON_NOTICE_MATERIAL,
-            f"the change is material ({clauses}{more}): every Customer must be told before it takes effect,"
-            " and this release does not deliver notices",
-            remedy="review the version, and take the material changes out of it",
-            metadata={"clause": changes[0].clause, "reason": changes[0].reason},
-        )
+def _at_once(changes: Sequence[Change]) -> IdvError:
+    """Every Customer must be told of a material change first, so none takes effect at once."""
+    material = [change for change in changes if change.material]
+    clauses = ", ".join(change.clause for change in material[:5]) or "as its author says"
+    more = f" and {len(material) - 5} more" if len(material) > 5 else ""
+    first = {"clause": material[0].clause, "reason": material[0].reason} if material else {}
+    return IdvError(
+        Reason.ERROR_REASON_NOTICE_MATERIAL,
+        f"the change is material ({clauses}{more}): every Customer must be told before it takes effect,"
+        " so it cannot take effect at once",
+        field="effective_time",
+        remedy="name an instant by which everybody will have been told",
+        metadata=first,
+    )
 
 
 def _midnight(effective: datetime, now: datetime) -> Iterator[IdvError]:

@@ -42,7 +42,10 @@ class CustomerApi(CustomerServiceServicer):
         """Registers a Customer; see `Accounts.create`."""
         account = messages.account(request.customer, "customer")
         created = await self._accounts.create(account, _call("CreateCustomer", request, request.request_id))
-        return pb.CreateCustomerResponse(customer=messages.customer(created))
+        upcoming = await self._accounts.accepted_by_registering(created.tenant)
+        return pb.CreateCustomerResponse(
+            customer=messages.customer(created), upcoming_notice_version=upcoming or 0
+        )
 
     async def ImportCustomers(
         self, request: pb.ImportCustomersRequest, context: Any

@@ -95,17 +95,24 @@ def between(
     return Comparison(compare(before.terms, after.terms), differences.texts(before_texts, after_texts))
 
 
+def material(candidate: Candidate, wish: Wish) -> bool:
+    """Whether every Customer must be told first: found in the terms, or said by the author."""
+    previous = candidate.previous
+    changes = compare(previous.terms if previous else None, candidate.version.terms)
+    return declaring.material(changes, wish) and previous is not None
+
+
 def refusals(
     candidate: Candidate, versions: Sequence[Version], question: Question, now: datetime, rules: Rules
 ) -> tuple[IdvError, ...]:
     """Every reason for which announcing the version now, as asked for, would be refused."""
     version, previous = candidate.version, candidate.previous
     changes = compare(previous.terms if previous else None, version.terms)
-    material = declaring.material(changes, question.wish) and previous is not None
-    found = list(announcing.refusals(version, versions, question.effective, now, material=material))
+    told_first = material(candidate, question.wish)
+    found = list(announcing.refusals(version, versions, question.effective, now, material=told_first))
     found += declaring.second_person(candidate.author, question.approver, rules)
     found += declaring.judged(changes, text_changed=candidate.text_changed, wish=question.wish)
-    if material and question.effective is not None:
+    if told_first and question.effective is not None:
         found += declaring.too_near(question.effective, now, rules)
     return tuple(found)
 
@@ -121,18 +128,18 @@ def review(
     """The whole review; `registered` Customers are there to be told."""
     previous = candidate.previous
     comparison = candidate.comparison()
-    material = declaring.material(comparison.changes, question.wish) and previous is not None
+    told_first = material(candidate, question.wish)
     retention = (
         previous is not None and previous.terms.retention_days != candidate.version.terms.retention_days
     )
-    lead = rules.lead if material else timedelta(0)
+    lead = rules.lead if told_first else timedelta(0)
     return Review(
         comparison=comparison,
         previous=previous.number if previous else None,
-        material=material,
+        material=told_first,
         refusals=refusals(candidate, versions, question, now, rules),
-        audience=registered if material else 0,
+        audience=registered if told_first else 0,
         lead=rules.lead,
         earliest=declaring.earliest(now, lead=lead, retention=retention),
-        telling=rules.duration(registered) if material else None,
+        telling=rules.duration(registered) if told_first else None,
     )

@@ -201,7 +201,7 @@ audiences = Table(
     Column("pace_time", _INSTANT, nullable=False),
     Column("pace_queued", BigInteger, nullable=False),
 )
-"""A version that Customers are told of, with its counts. Its row's lock puts the ends of deliveries in order."""
+"""A version that Customers are told of, with its counts. Its row's lock puts ends of deliveries in order."""
 
 deliveries = Table(
     "deliveries",

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.notice import announcing, errors, lifecycle, reviewing, store
 from services.notice.catalogue import CatalogueItem
 from services.notice.content import Version, digest
+from services.notice.delivery import audience
 from services.notice.faults import InvalidNoticeError
 from services.notice.folder import Draft, Sources, parse
 from services.notice.lifecycle import Life, State
@@ -119,11 +120,14 @@ class Versions:
             for refusal in reviewing.refusals(candidate, shelf.versions, question, shelf.at, self._rules):
                 raise refusal
             start = announcing.effective_time(effective, shelf.versions, shelf.at)
-            # Nobody has to be told first, so the gate is clear from the start.
+            material = reviewing.material(candidate, wish)
+            waiting = await audience.told(connection, number, shelf.at) if material else 0
+            # Where nobody has to be told first, the gate is clear from the start.
+            clear = None if waiting else shelf.at
             life = replace(
-                candidate.version.life, announce_time=shelf.at, effective_time=start, clear_time=shelf.at
+                candidate.version.life, announce_time=shelf.at, effective_time=start, clear_time=clear
             )
-            await store.announce(connection, life, material=False)
+            await store.announce(connection, life, material=material)
             await store.append_change(
                 *(connection, number, "announced", shelf.at, call.actor),
                 wish.reason.strip() or None,

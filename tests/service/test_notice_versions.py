@@ -118,16 +118,15 @@ async def test_at_once_begins_when_every_follower_knows(service_database: Servic
         assert await in_force(part, clock.now() + SETTLE) == number == 2
 
 
-async def test_a_material_second_version_is_refused_with_clause_and_reason(
+async def test_a_material_second_version_is_refused_at_once_with_clause_and_reason(
     service_database: ServiceDatabase,
 ) -> None:
     async with replica(service_database) as part:
         await part.publish()
         version, _ = await part.versions.draft(sources(MATERIAL), call())
-        for effective in (None, START + timedelta(days=60)):
-            error = await refused(part.versions.announce(version.number, effective, call()))
-            assert error.reason == Reason.ERROR_REASON_NOTICE_MATERIAL
-            assert error.metadata["clause"] == "items.face_image"
+        error = await refused(part.versions.announce(version.number, None, call()))
+        assert error.reason == Reason.ERROR_REASON_NOTICE_MATERIAL
+        assert error.metadata["clause"] == "items.face_image"
         review = await part.versions.review(version.number, Question("officer"))
         assert review.material
         assert [change.clause for change in review.changes] == ["items.face_image"]

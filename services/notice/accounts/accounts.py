@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.notice import errors
 from services.notice.accounts import store
 from services.notice.accounts.customer import Account, AccountFault, faults
+from services.notice.delivery import acknowledgement_store, audience
 from services.runtime.clock import Clock
 
 MAX_IMPORT_FAULTS = 40
@@ -58,13 +59,16 @@ class Accounts:
         async with self._database.transaction([account.tenant]) as connection:
             if not await _first(connection, [account.tenant], call):
                 return _found(await store.account(connection, account.tenant))
-            if not await store.add(connection, [account], self._clock.now()):
+            await audience.joining(connection)
+            now = self._clock.now()
+            if not await store.add(connection, [account], now):
                 raise IdvError(
                     Reason.ERROR_REASON_ALREADY_EXISTS,
                     f"customers/{account.tenant} is registered already",
                     field="customer.name",
                     remedy="choose another id, or update the Customer",
                 )
+            await audience.joined(connection, [account.tenant], now)
         return account
 
     async def import_all(self, accounts: Sequence[Account], call: AccountCall) -> int:
@@ -75,7 +79,9 @@ class Accounts:
         async with self._database.transaction(tenants) as connection:
             if not await _first(connection, tenants, call):
                 return len(accounts)
-            added = await store.add(connection, accounts, self._clock.now())
+            await audience.joining(connection)
+            now = self._clock.now()
+            added = await store.add(connection, accounts, now)
             taken = [
                 FieldViolation(f"customers[{index}].name", "a Customer of this id is registered already")
                 for index, tenant in enumerate(tenants)
@@ -83,12 +89,18 @@ class Accounts:
             ]
             if taken:
                 raise _invalid(taken)  # leaves the block: nothing of it is committed
+            await audience.joined(connection, tenants, now)
         return len(accounts)
 
     async def get(self, tenant: str) -> Account:
         """A Customer. Raises NOT_FOUND."""
         async with self._database.transaction([tenant]) as connection:
             return _found(await store.account(connection, tenant))
+
+    async def accepted_by_registering(self, tenant: str) -> int | None:
+        """The version that was upcoming when the Customer was registered, if there was one to be told of."""
+        async with self._database.transaction([tenant]) as connection:
+            return await acknowledgement_store.by_registering(connection, tenant)
 
     async def page(self, after: str, limit: int) -> list[Account]:
         """Customers by id, from the one after `after` on."""
@@ -107,6 +119,8 @@ class Accounts:
             if found := [fault for fault in faults(changed, self._optional) if fault.field in values]:
                 raise _invalid(_violations(found, "customer"))
             await store.replace(connection, changed)
+            if changed.email != before.email:
+                await audience.moved(connection, tenant, self._clock.now())
             return changed
 
         return await self._change(tenant, call, change)

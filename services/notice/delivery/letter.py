@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from jinja2 import FileSystemLoader, StrictUndefined
@@ -21,10 +22,10 @@ from markupsafe import escape
 
 from services.notice.accounts.customer import Account
 from services.notice.languages import preferred
-from services.notice.mail.composing import LANGUAGES, TEMPLATES, Sender
+from services.notice.mail.composing import LANGUAGES, Sender
 from services.notice.terms import Language
 
-_FOLDER = "notice_delivery"
+_TEMPLATES = Path(__file__).with_name("templates")
 _NAME, _LINK = "\ue000", "\ue001"
 """Private-use signs: no display name or template holds them."""
 _SOFT_BREAK = b"=\r\n"
@@ -69,7 +70,7 @@ class Letters:
         self._from = _address(sender.name, sender.address)
         self._rendered: dict[tuple[int, Language, str], _Rendered] = {}
         self._environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(TEMPLATES),
+            loader=FileSystemLoader(_TEMPLATES),
             autoescape=lambda name: name is not None and ".html." in name,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -120,7 +121,7 @@ class Letters:
         effective = telling.effective_time.astimezone(zone)
 
         def part(name: str) -> str:
-            return self._environment.get_template(f"{_FOLDER}/{name}.{language}").render(
+            return self._environment.get_template(f"{name}.{language}").render(
                 customer=_NAME,
                 link=_LINK,
                 version=telling.version,

@@ -196,6 +196,13 @@ async def change(
     return changed
 
 
+async def restart(connection: AsyncConnection, version: int, tenant: str, now: datetime) -> None:
+    """Counts the time and the attempts of a queued delivery anew: it goes to another address."""
+    mine = (deliveries.c.version == version) & (deliveries.c.tenant == tenant)
+    queued = update(deliveries).where(mine, deliveries.c.state == pb.DELIVERY_STATE_QUEUED)
+    await connection.execute(queued.values(create_time=now, attempts=0, due_time=now))
+
+
 async def set_times(connection: AsyncConnection, version: int, **times: Any) -> None:
     """Stores instants of a version's delivery, by column; `pace_queued` goes with `pace_time`."""
     await connection.execute(update(audiences).where(audiences.c.version == version).values(**times))

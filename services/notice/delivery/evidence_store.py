@@ -1,0 +1,77 @@
+"""SQL of what explains deliveries. Nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from idv.notice.v1 import customers_pb2 as pb
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.notice.tables import deliveries, delivery_evidence
+
+
+class Evidence(NamedTuple):
+    """The last reply for one address."""
+
+    tenant: str
+    version: int
+    recipient: str
+    state: pb.DeliveryState.ValueType
+    reply: str
+    reply_time: datetime
+
+
+class Delivery(NamedTuple):
+    """A delivery with what explains it."""
+
+    tenant: str
+    state: pb.DeliveryState.ValueType
+    audience: bool
+    attempts: int
+    create_time: datetime
+    state_time: datetime
+    evidence: Evidence | None
+
+
+async def put(connection: AsyncConnection, evidence: Sequence[Evidence]) -> None:
+    """Stores replies, each in the place of the one before for the same address."""
+    if not evidence:
+        return
+    rows = [one._asdict() for one in sorted(evidence)]
+    new = upsert(delivery_evidence).values(rows)
+    values = {name: new.excluded[name] for name in ("state", "reply", "reply_time")}
+    key = ["tenant", "version", "recipient"]
+    await connection.execute(new.on_conflict_do_update(index_elements=key, set_=values))
+
+
+async def last(connection: AsyncConnection, tenant: str, version: int) -> Evidence | None:
+    """The newest reply of a delivery."""
+    return (await _newest(connection, version, [tenant])).get(tenant)
+
+
+async def tenants_after(connection: AsyncConnection, version: int, tenant: str, limit: int) -> list[str]:
+    """Customers to whom a version is delivered, in their order, from the one after `tenant` on."""
+    query = select(deliveries.c.tenant).where(deliveries.c.version == version, deliveries.c.tenant > tenant)
+    return list((await connection.execute(query.order_by(deliveries.c.tenant).limit(limit))).scalars())
+
+
+async def of_version(connection: AsyncConnection, version: int, tenants: Sequence[str]) -> list[Delivery]:
+    """Deliveries of a version to these Customers, whose tenants the transaction acts for."""
+    evidence = await _newest(connection, version, tenants)
+    columns = [deliveries.c[name] for name in Delivery._fields[:-1]]
+    query = select(*columns).where(deliveries.c.version == version, deliveries.c.tenant.in_(tenants))
+    rows = await connection.execute(query.order_by(deliveries.c.tenant))
+    return [Delivery(**row._mapping, evidence=evidence.get(row.tenant)) for row in rows]
+
+
+async def _newest(connection: AsyncConnection, version: int, tenants: Sequence[str]) -> dict[str, Evidence]:
+    table = delivery_evidence
+    query = select(*(table.c[name] for name in Evidence._fields)).where(
+        table.c.tenant.in_(tenants), table.c.version == version
+    )
+    rows = await connection.execute(query.order_by(table.c.reply_time))
+    return {row.tenant: Evidence(*row) for row in rows}

@@ -22,6 +22,23 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(folder.cleanup)
 
 
+TOLD = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def told(request: pytest.FixtureRequest) -> list[str]:
+    """Lines that the run writes out at its end, passed or not: what a test measured or counted."""
+    return request.config.stash.setdefault(TOLD, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Writes out what was told."""
+    if lines := config.stash.get(TOLD, []):
+        terminalreporter.section("measured and counted")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def server_directory() -> Iterator[Path]:
     """Where the servers of this run keep their data; removed at its end."""

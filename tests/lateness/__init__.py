@@ -1,0 +1,1 @@
+"""A simulation of months of expiry."""

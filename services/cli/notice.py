@@ -1,7 +1,8 @@
-"""`idv notice`: checks, drafts, reviews, announces and shows versions of the privacy notice."""
+"""`idv notice`: checks, drafts, announces and shows versions of the privacy notice."""
 
 from __future__ import annotations
 
+import enum
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from rich.text import Text
 from services.cli.client import CALL_SECONDS, NOBODY, Suite
 from services.cli.command import READY_FILE, As, Connect, Json, RequestId, command, group
 from services.cli.messages import name_of, plain, shown_time, timestamp
-from services.cli.notices import changes_table, notice_facts, terms_table
+from services.cli.notices import notice_facts, terms_table
 from services.cli.output import Output, facts_table, hint, rows_table
 from services.cli.requests import request_id_or_derived, request_id_or_new
 from services.local.ready import Ready
@@ -27,6 +28,14 @@ from services.notice.folder import Draft, Sources, parse, read_folder
 if TYPE_CHECKING:
     from idv.notice.v1.notice_pb2_grpc import NoticeServiceAsyncStub
 
+
+class Judgement(enum.StrEnum):
+    """What an author says of a change."""
+
+    IMMATERIAL = "immaterial"
+    MATERIAL = "material"
+
+
 app = group("Check, draft, review, announce and show versions of the privacy notice.")
 
 Folder = Annotated[Path, typer.Argument(help="The version's folder: terms.yaml, text.en.md, …")]
@@ -34,6 +43,12 @@ Number = Annotated[int, typer.Argument(min=1, metavar="NUMBER", help="The versio
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", help="What was in force then? In UTC. Default: now.")
 ]
+
+Declare = Annotated[
+    Judgement | None,
+    typer.Option("--declare", help="How you judge the change. Needed where only the text changes."),
+]
+Reasoned = Annotated[str, typer.Option("--reason", help="Why, in a sentence; kept with the announcement.")]
 
 _STATES = notice_pb2.NoticeState.DESCRIPTOR
 
@@ -74,25 +89,10 @@ async def draft(
     sources, checked = _checked(folder)
     request = draft_request(sources, checked, request_id)
     async with Suite(Ready.read(connect)) as suite:
-        answer = await _officer(suite, identity).CreateNotice(request, timeout=CALL_SECONDS)
+        answer = await officer(suite, identity).CreateNotice(request, timeout=CALL_SECONDS)
     value = {"request_id": request.request_id, **plain(answer)}
     Output(as_json).answer(value, facts_table(notice_facts(answer.notice)))
     hint(f"next: idv notice review {answer.notice.version}")
-
-
-@command(app, "review", [("What changes, and is it material?", "idv notice review 2")])
-async def review(
-    number: Number, connect: Connect = READY_FILE, identity: As = None, as_json: Json = False
-) -> None:
-    """Compare a draft with the version before: what changes, what is material, what would be refused."""
-    async with Suite(Ready.read(connect)) as suite:
-        request = notice_pb2.ReviewNoticeRequest(name=f"notices/{number}")
-        answer = await _officer(suite, identity).ReviewNotice(request, timeout=CALL_SECONDS)
-    verdict = Text(
-        "material" if answer.material else "not material", "bold yellow" if answer.material else "bold green"
-    )
-    refusals = [Text.assemble(("would be refused: ", "bold red"), refusal) for refusal in answer.refusals]
-    Output(as_json).answer(plain(answer), changes_table(answer.changes), verdict, *refusals)
 
 
 @command(
@@ -101,6 +101,11 @@ async def review(
     [
         ("In force at once", "idv notice announce 1"),
         ("In force from an instant on", "idv notice announce 2 --at 2027-01-01T00:00:00"),
+        (
+            "Only the text changes: say how you judge it, and why",
+            "idv notice announce 3 --declare immaterial --reason 'clearer words for the same'",
+        ),
+        ("As another person than the author", "idv notice announce 2 --as service:officer/approver"),
     ],
 )
 async def announce(
@@ -108,6 +113,8 @@ async def announce(
     at: Annotated[
         datetime | None, typer.Option("--at", help="When it takes effect, in UTC. Default: at once.")
     ] = None,
+    declare: Declare = None,
+    reason: Reasoned = "",
     request_id: RequestId = None,
     connect: Connect = READY_FILE,
     identity: As = None,
@@ -118,9 +125,11 @@ async def announce(
         name=f"notices/{number}",
         request_id=request_id_or_new(request_id),
         effective_time=timestamp(at.replace(tzinfo=UTC)) if at else None,
+        declared=declared(declare),
+        reason=reason,
     )
     async with Suite(Ready.read(connect)) as suite:
-        answer = await _officer(suite, identity).AnnounceNotice(request, timeout=CALL_SECONDS)
+        answer = await officer(suite, identity).AnnounceNotice(request, timeout=CALL_SECONDS)
     value = {"request_id": request.request_id, **plain(answer)}
     Output(as_json).answer(value, facts_table(notice_facts(answer.notice)))
 
@@ -189,6 +198,13 @@ async def list_notices(connect: Connect = READY_FILE, identity: As = None, as_js
     Output(as_json).answer(plain(answer), rows_table(columns, rows))
 
 
+def declared(judgement: Judgement | None) -> notice_pb2.Materiality.ValueType:
+    """The contract's word for a judgement."""
+    if judgement is None:
+        return notice_pb2.MATERIALITY_UNSPECIFIED
+    return notice_pb2.Materiality.Value(f"MATERIALITY_{judgement.name}")
+
+
 def draft_request(sources: Sources, checked: Draft, request_id: str | None) -> notice_pb2.CreateNoticeRequest:
     """The request that drafts what a folder holds."""
     texts = [
@@ -227,7 +243,8 @@ def _refused(folder: Path, error: InvalidNoticeError) -> IdvError:
     )
 
 
-def _officer(suite: Suite, given: str | None) -> NoticeServiceAsyncStub:
+def officer(suite: Suite, given: str | None) -> NoticeServiceAsyncStub:
+    """The notice service's stub, as the officer."""
     return suite.stub(NoticeServiceStub, "notice", suite.service(given, "officer"))
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.descriptor import EnumDescriptor
 from idv.notice.v1 import notice_pb2
 from idv.types.v1 import processing_pb2
 from rich.table import Table
+from rich.text import Text
 
 from services.cli.messages import name_of, shown_time
 from services.cli.output import rows_table
 
+_STYLES = {
+    notice_pb2.TEXT_PART_KIND_KEPT: "",
+    notice_pb2.TEXT_PART_KIND_ADDED: "green underline",
+    notice_pb2.TEXT_PART_KIND_REMOVED: "red strike",
+}
 _STATES = notice_pb2.NoticeState.DESCRIPTOR
 _PURPOSES = processing_pb2.Purpose.DESCRIPTOR
 _SOURCES = processing_pb2.Source.DESCRIPTOR
@@ -51,6 +57,26 @@ def changes_table(changes: Iterable[notice_pb2.TermsChange]) -> Table:
         (change.clause, "[yellow]material[/]" if change.material else "", change.reason) for change in changes
     ]
     return rows_table(("Clause", "", "What changes"), rows)
+
+
+def difference(texts: Iterable[notice_pb2.TextDifference]) -> list[Text]:
+    """The lines in which anything changed: new words green and underlined, others struck through."""
+    return [line for text in texts for line in (Text(f"\n{text.language}", "bold"), *_changed_lines(text))]
+
+
+def _changed_lines(text: notice_pb2.TextDifference) -> Iterator[Text]:
+    line, changed = Text(), False
+    for part in text.parts:
+        for piece in part.text.splitlines(keepends=True):
+            line.append(piece.removesuffix("\n"), _STYLES[part.kind])
+            changed = changed or part.kind != notice_pb2.TEXT_PART_KIND_KEPT
+            if not piece.endswith("\n"):
+                continue
+            if changed:
+                yield line
+            line, changed = Text(), False
+    if changed:
+        yield line
 
 
 def _words(enum: EnumDescriptor, number: int) -> str:

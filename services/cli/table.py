@@ -46,7 +46,9 @@ COMMANDS = (
     Entry("access", "access", "See who saw a Customer's records, and why; follow it as it happens.", _DATA),
     Entry("opt-out", "opt_out", "Collect nothing more of an end user, or allow it again.", _DATA),
     Entry("relay", "relay", "Enter and follow end users' own requests: refused, and relayed.", _DATA),
-    Entry("notice", "notice", "Check, draft, review, announce and show versions of the notice.", _PROOF),
+    Entry(
+        "notice", "notice_review", "Check, draft, review, announce and show versions of the notice.", _PROOF
+    ),
     Entry("receipt", "receipt", "Verify a deletion's receipt offline, or print it as a certificate.", _PROOF),
     Entry("statement", "statement", "Show and verify the daily statement of what is held.", _PROOF),
     Entry("log", "log", "Read the transparency log and verify its proofs.", _PROOF),

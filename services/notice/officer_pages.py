@@ -16,6 +16,7 @@ from services.notice.content import Version
 from services.notice.delivery.store import Audience, audience
 from services.notice.marking import Shown
 from services.notice.reviewing import Comparison, Question, Review
+from services.notice.terms import Language
 from services.notice.versions import Shelf, Transactions, Versions
 from services.notice.views import Views
 from services.notice.words import ENGLISH
@@ -25,7 +26,6 @@ from services.runtime.web_server import PEER
 _OFFICER = "officer"
 _ALL = 10_000
 _LIVE_SECONDS = 5
-_LANGUAGES = ("en", "zh")
 
 
 class OfficerPages:
@@ -70,19 +70,18 @@ class OfficerPages:
             return Response("There is no such version.\n", status_code=404, headers=self._headers())
         actor = f"{caller.name}/{caller.person}" if caller.person else caller.name
         review = await self._versions.review(version.number, Question(actor))
-        language = "zh" if request.query_params.get("language") == "zh" else "en"
+        language: Language = "zh" if request.query_params.get("language") == "zh" else "en"
         shown = await self._difference(shelf, version, review, language)
         values: dict[str, Any] = {
             "version": version,
             "state": shelf.state(version).name.replace("_", " ").lower(),
             "review": review,
             "audience": await self._audience(version),
-            "language": language,
             "live": "live" in request.query_params,
         }
-        return self._answer("officer_version", request, shown, **values)
+        return self._answer("officer_version", request, shown, language, **values)
 
-    async def _difference(self, shelf: Shelf, version: Version, review: Review, language: str) -> Shown:
+    async def _difference(self, shelf: Shelf, version: Version, review: Review, language: Language) -> Shown:
         """Against the version in force; of one that is or was, against the one before it."""
         number = review.previous
         if number is None or number == version.number:
@@ -94,7 +93,7 @@ class OfficerPages:
         terms = await self._versions.compare(before, version)
         old, new = [await self._versions.texts(each) for each in (number, version.number)]
         compared = Comparison(terms.changes, marking.compare(before, old, version, new))
-        return marking.shown(before, version, compared, "zh" if language == "zh" else "en")
+        return marking.shown(before, version, compared, language)
 
     async def _audience(self, version: Version) -> Audience | None:
         async with self._database.transaction() as connection:
@@ -113,11 +112,13 @@ class OfficerPages:
         text = "This page is the privacy officer's. Show a certificate of that role.\n"
         return Response(text, status_code=403, media_type="text/plain", headers=self._headers())
 
-    def _answer(self, template: str, request: Request, shown: Shown, **values: Any) -> Response:
+    def _answer(
+        self, template: str, request: Request, shown: Shown, language: Language = "en", **values: Any
+    ) -> Response:
         headers = self._headers()
         if "live" in request.query_params:  # asked for by its reader: no page turns over by itself
             headers["Refresh"] = str(_LIVE_SECONDS)
-        body = self._views.marked(template, "en", shown, date=ENGLISH.date, languages=_LANGUAGES, **values)
+        body = self._views.marked(template, language, shown, date=ENGLISH.date, **values)
         return Response(body, media_type="text/html; charset=utf-8", headers=headers)
 
     def _headers(self) -> dict[str, str]:

@@ -105,7 +105,12 @@ class Views:
 
     def marked(self, template: str, language: Language, shown: Shown, **values: Any) -> str:
         """A page that is not public, with a difference in it."""
-        values |= {"words": WORDS[language], "more": PAGE_WORDS[language], "style": self._style}
+        values |= {
+            "language": language,
+            "words": WORDS[language],
+            "more": PAGE_WORDS[language],
+            "style": self._style,
+        }
         return self.environment.get_template(f"{template}.html.j2").render(**values, **_marks(shown))
 
     def instead(self, language: Language, title: str, text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
@@ -13,14 +14,22 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from services.local.databases import ServiceDatabase
-from tests.notice_parts import pages, replica, shipped
+from services.notice.folder import read_folder
+from tests.notice_parts import SHIPPED, START, Replica, call, pages, replica, shipped
 
 CHROMIUM = shutil.which("chromium")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
 
 Scheme = Literal["light", "dark"]
-LOOKS = [(width, scheme) for width in (320, 1280) for scheme in ("light", "dark")]
+LOOKS: list[tuple[int, Scheme]] = [
+    (320, "light"),
+    (320, "dark"),
+    (768, "light"),
+    (1280, "dark"),
+    (1920, "light"),
+]
+PATHS = ("", "/versions", "/versions/2", "/versions/1..2")
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -36,8 +45,15 @@ async def browser() -> AsyncIterator[Browser]:
 async def url(service_database: ServiceDatabase) -> AsyncIterator[str]:
     async with replica(service_database) as part, pages(part) as address:
         await part.publish(shipped())
+        await announce_amendment(part)
         await part.feed.refresh()
         yield address
+
+
+async def announce_amendment(part: Replica) -> None:
+    """The shipped second version, to take effect weeks from now."""
+    amended, _ = await part.versions.draft(read_folder(SHIPPED.parent / "2"), call())
+    await part.versions.announce(amended.number, START + timedelta(days=40), call())
 
 
 @asynccontextmanager
@@ -58,17 +74,28 @@ async def visit(browser: Browser, address: str, **options: Any) -> AsyncIterator
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
-async def test_the_page_fits_breaks_no_rule_of_axe_and_asks_for_nothing(
+async def test_the_pages_fit_break_no_rule_of_axe_and_ask_for_nothing(
     browser: Browser, url: str, language: str, width: int, scheme: Scheme
 ) -> None:
     viewport = {"width": width, "height": 800}
-    async with visit(browser, f"{url}/{language}", viewport=viewport, color_scheme=scheme) as (page, seen):
-        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert seen == []
-        results = await Axe().run(page)
-        assert [violation["id"] for violation in results.response["violations"]] == []
-        paper = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (sum(int(part) for part in paper[4:-1].split(",")) > 384) is (scheme == "light")
+    for path in PATHS:
+        address = f"{url}/{language}{path}"
+        async with visit(browser, address, viewport=viewport, color_scheme=scheme) as (page, seen):
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert seen == []
+            results = await Axe().run(page)
+            assert [violation["id"] for violation in results.response["violations"]] == []
+            paper = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (sum(int(part) for part in paper[4:-1].split(",")) > 384) is (scheme == "light")
+
+
+async def test_on_paper_the_notice_is_black_on_white_without_its_navigation(
+    browser: Browser, url: str
+) -> None:
+    async with visit(browser, f"{url}/en", color_scheme="dark") as (page, _):
+        await page.emulate_media(media="print")
+        assert await page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+        assert not await page.get_by_role("navigation").first.is_visible()
 
 
 async def test_the_keyboard_reaches_the_text_first_and_sees_where_it_is(browser: Browser, url: str) -> None:

@@ -22,7 +22,7 @@ from tests.integration.history.machine import Machine
 from tests.integration.history.suite import Suite
 
 STEPS = 5_000
-HISTORIES, LENGTH = 80, 80
+HISTORIES, LENGTH = 74, 80
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -266,9 +266,9 @@ class Simulation:
         for result in await asyncio.gather(*at_work, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
+        await self._observe()
         if at_work[0].cancelled():
             await self._leave(workers[0])
-        await self._observe()
         if any(held.due <= self._now for held in self._held.values()):
             self._next_look()
 

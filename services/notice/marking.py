@@ -17,6 +17,9 @@ from services.notice.terms import Language, Terms
 from services.notice.text import ITEMS_MARK, RETENTION_MARK, Text
 
 _BLOCK = re.compile(r"(\n{2,})")
+# A line end inside of a paragraph, which a reader does not see; none before a list, table, heading or quote.
+_WRAP = re.compile(r"(?<!\n)\n(?![ \t]*(?:[\n#>|]|[*+-] |\d+\. ))[ \t]*(?=\S)")
+_SIGNS = re.compile(r"\*\*|^#+ ")
 
 Paragraph = tuple[Part, ...]
 
@@ -52,10 +55,15 @@ def shown(before: Version, after: Version, compared: Comparison, language: Langu
 
 
 def readable(text: Text, terms: Terms) -> Text:
-    """A text with its days in their place and a name where its table stands."""
+    """A text with its days in their place, a name where its table stands, and its paragraphs unwrapped."""
     table = f"[{PAGE_WORDS[text.language].table}]"
     markdown = text.markdown.replace(RETENTION_MARK, str(terms.retention_days)).replace(ITEMS_MARK, table)
-    return replace(text, markdown=markdown)
+    return replace(text, markdown=_WRAP.sub("" if text.language == "zh" else " ", markdown))
+
+
+def without_signs(piece: str) -> str:
+    """A piece without Markdown's signs of headings and strong words; one that is nothing else stays."""
+    return _SIGNS.sub("", piece) or piece
 
 
 def as_markdown(title: str, what: Shown, words: PageWords) -> str:

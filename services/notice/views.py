@@ -36,6 +36,7 @@ class Views:
             loader=PackageLoader("services.notice", "page"), autoescape=True, undefined=StrictUndefined
         )
         self.environment.filters["breakable"] = render.breakable
+        self.environment.filters["without_signs"] = marking.without_signs
         # The one style sheet stands in the page, and the policy allows it by its hash: nothing else is ever
         # applied.
         loader = self.environment.loader

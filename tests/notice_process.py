@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -101,6 +102,7 @@ async def running(
             "listen_page": page,
             "listen_officer": officer_page,
             "mail": mail_server and {"server": mail_server, "tls": "none", "sender": "privacy@idv.example"},
+            "delivery": mail_server and _delivery(folder, page),
             "webhook": webhook,
             "tls": {name: str(path) for name, path in vars(files).items()},
             "customer_tokens": {"jwks": str(signer.path), "issuer": ISSUER},
@@ -125,3 +127,16 @@ async def running(
         finally:
             runtime.stop()
             await serving
+
+
+def _delivery(folder: Path, page: str) -> dict[str, object]:
+    """Settings of telling Customers."""
+    key = folder / "links.key"
+    key.write_bytes(base64.b64encode(b"k" * 32))
+    return {
+        "page_url": f"http://{page}",
+        "link_key": str(key),
+        "cover_seconds": 0.2,
+        "listen_bounces": f"127.0.0.1:{free_port()}",
+        "bounce_domain": "bounces.idv.example",
+    }

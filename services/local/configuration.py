@@ -30,6 +30,10 @@ JOB_SECONDS = 2.0
 """Seconds between two runs of a periodic job: whoever moves the clock wants to see what follows soon."""
 MAIL_SENDER = "privacy@idv.example"
 """From whom mails are."""
+BOUNCE_DOMAIN = "bounces.idv.example"
+"""Where bounces would be routed to notice."""
+BOUNCES = "notice.bounces"
+"""Name in the port book: where notice takes bounces."""
 PAGE, OFFICER, TILES = "notice.page", "notice.officer", "retention.tiles"
 """Names in the port book: the public page's port, and that of the log's files."""
 RETENTION_JOBS = (
@@ -133,6 +137,13 @@ def _notice(parts: Parts) -> dict[str, Any]:
         "listen_officer": parts.ports.address(OFFICER),
         "amendment": {"two_persons": False},  # one officer serves a stack on one desk
         "mail": {"server": parts.mail.address, "tls": "none", "sender": MAIL_SENDER},
+        "delivery": {
+            "page_url": f"http://{parts.ports.address(PAGE)}",
+            "link_key": str(parts.secrets.links),
+            "cover_seconds": JOB_SECONDS,
+            "listen_bounces": parts.ports.address(BOUNCES),
+            "bounce_domain": BOUNCE_DOMAIN,
+        },
     }
 
 

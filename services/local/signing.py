@@ -23,7 +23,8 @@ class Secrets:
     """Every key of a stack; `open` makes what is absent and keeps what is there.
 
     `customers` signs as the Customers' identity provider, `sessions` as ingest, `log` (PEM) as retention;
-    `request` is retention's key for what a deletion is of. `passwords` are by database role.
+    `request` is retention's key for what a deletion is of, `links` notice's for the links in its mails.
+    `passwords` are by database role.
     """
 
     customers: SigningKey
@@ -31,6 +32,7 @@ class Secrets:
     log: Path
     log_public: Path
     request: Path
+    links: Path
     passwords: dict[str, str]
 
     @classmethod
@@ -40,14 +42,17 @@ class Secrets:
         if not log.exists():
             generate(log)
         write_private(log_public, LogSigner.load(LOG_ORIGIN, log).published() + "\n")
-        if not request.exists():
-            write_private(request, base64.b64encode(secrets.token_bytes(32)))
+        links = layout.keys / "links.key"
+        for secret in (request, links):
+            if not secret.exists():
+                write_private(secret, base64.b64encode(secrets.token_bytes(32)))
         return cls(
             customers=SigningKey.open(layout.keys, "customers"),
             sessions=SigningKey.open(layout.keys, "sessions"),
             log=log,
             log_public=log_public,
             request=request,
+            links=links,
             passwords=_passwords(layout.secrets),
         )
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from uuid import UUID
 
 from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
 from idv.notice.v1 import customers_pb2 as pb
+from idv.notice.v1 import deliveries_pb2
 from idv.notice.v1.customers_pb2_grpc import CustomerServiceServicer
 
 from services.notice.accounts import messages
 from services.notice.accounts.accounts import AccountCall, Accounts
 from services.notice.calls import fingerprint
+from services.notice.delivery.acknowledgement_store import Acknowledgement
+from services.notice.delivery.api import delivery
+from services.notice.delivery.progress import Deliveries
 from services.notice.mail.composing import Matter
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.store import Mail
 from services.notice.messages import stamp
+from services.runtime.clock import Clock
 from services.runtime.identity import CallerKind, current_caller
 from services.runtime.instants import instant
 from services.runtime.resources import customer_name, parse_customer
@@ -26,15 +31,19 @@ _OFFICER: Final = "officer"
 
 
 class CustomerApi(CustomerServiceServicer):
-    """Accounts of Customers, and mail to them.
+    """Accounts of Customers, mail to them, and how they were told of versions.
 
-    Acknowledgement and deliveries of notices are in the contract and answered NOT_SERVED: nobody may take
-    silence for either.
+    `domain` is that of whom mails are from.
     """
 
-    def __init__(self, accounts: Accounts, outbox: Outbox) -> None:
+    def __init__(
+        self, accounts: Accounts, outbox: Outbox, deliveries: Deliveries, clock: Clock, domain: str
+    ) -> None:
         self._accounts = accounts
         self._outbox = outbox
+        self._deliveries = deliveries
+        self._clock = clock
+        self._domain = domain
 
     async def CreateCustomer(
         self, request: pb.CreateCustomerRequest, context: Any
@@ -99,13 +108,30 @@ class CustomerApi(CustomerServiceServicer):
         account = await self._accounts.set_state(tenant, request.state, call)
         return pb.SetCustomerStateResponse(customer=messages.customer(account))
 
-    async def AcknowledgeNotice(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("AcknowledgeNotice")
+    async def AcknowledgeNotice(
+        self, request: pb.AcknowledgeNoticeRequest, context: Any
+    ) -> pb.AcknowledgeNoticeResponse:
+        """Records that the Customer has seen or accepted a version; see `Deliveries.acknowledge`."""
+        new = Acknowledgement(
+            parse_customer(request.parent, field="parent"),
+            request.version,
+            request.kind,
+            deliveries_pb2.ACKNOWLEDGEMENT_CHANNEL_CALL,
+            self._clock.now(),
+        )
+        first, _ = await self._deliveries.acknowledge(new)
+        return pb.AcknowledgeNoticeResponse(acknowledge_time=stamp(first))
 
-    async def ListDeliveries(self, request: Any, context: Any) -> Any:
-        """Not served yet."""
-        _refuse("ListDeliveries")
+    async def ListDeliveries(
+        self, request: pb.ListDeliveriesRequest, context: Any
+    ) -> pb.ListDeliveriesResponse:
+        """Lists deliveries of a version by Customer, each with what explains its state."""
+        size = request.page_size or _PAGE
+        after = parse_customer(request.page_token, field="page_token") if request.page_token else ""
+        page = await self._deliveries.deliveries(request.version, after, size + 1)
+        token = customer_name(page[size - 1].tenant) if len(page) > size else ""
+        shown = [delivery(request.version, one, self._domain) for one in page[:size]]
+        return pb.ListDeliveriesResponse(deliveries=shown, next_page_token=token)
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Any) -> pb.SendMessageResponse:
         """Puts a mail into the outbox, or tells how it stands; see `Outbox.put`."""
@@ -142,11 +168,3 @@ def _delivery(mail: Mail) -> pb.Delivery:
 
 def _call(method: str, request: Message, request_id: str) -> AccountCall:
     return AccountCall(UUID(request_id), fingerprint(method, request))
-
-
-def _refuse(method: str) -> NoReturn:
-    raise IdvError(
-        Reason.ERROR_REASON_NOT_SERVED,
-        f"{method} is in the contract, but not offered by this release",
-        remedy="see the release notes for what is served",
-    )

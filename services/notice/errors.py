@@ -20,6 +20,15 @@ def wrong_state(number: int, state: State, rule: str, remedy: str) -> IdvError:
     )
 
 
+def untold() -> IdvError:
+    """The refusal of a material version where nobody can be told of it."""
+    return IdvError(
+        Reason.ERROR_REASON_NOTICE_MATERIAL,
+        "every Customer must be told of a material change, and this deployment sends no notices",
+        remedy="give the notice service the settings `mail` and `delivery`",
+    )
+
+
 def reused() -> IdvError:
     """The refusal of a request id that was used for something else."""
     return IdvError(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
+from datetime import timedelta
 
 from idv.notice.v1 import (
     completions_pb2,
     completions_pb2_grpc,
     customers_pb2,
     customers_pb2_grpc,
+    deliveries_pb2,
+    deliveries_pb2_grpc,
     notice_pb2,
     notice_pb2_grpc,
 )
@@ -20,10 +24,21 @@ from services.notice.api import NoticeApi
 from services.notice.catalogue import CatalogueItem, catalogue
 from services.notice.completions import CompletionApi
 from services.notice.customers import CustomerApi
+from services.notice.delivery.acknowledging import AcknowledgePage
+from services.notice.delivery.api import DeliveryApi
+from services.notice.delivery.bounce_server import BounceServer
+from services.notice.delivery.bounces import Bounces
+from services.notice.delivery.covering import Covering
+from services.notice.delivery.letter import Letters
+from services.notice.delivery.progress import Deliveries
+from services.notice.delivery.queue import DeliveryQueue
+from services.notice.delivery.settings import DeliverySettings
+from services.notice.delivery.website import OwnPage
 from services.notice.mail.composing import Composer
 from services.notice.mail.courier import Courier
 from services.notice.mail.mail_queue import MailQueue
 from services.notice.mail.outbox import Outbox
+from services.notice.mail.queue import Queue
 from services.notice.mail.smtp import SmtpSession
 from services.notice.officer_pages import OfficerPages
 from services.notice.pages import Pages
@@ -38,10 +53,12 @@ from services.notice.webhooks.posting import Posting
 from services.notice.webhooks.settings import WebhookSettings
 from services.notice.webhooks.signing import WebhookSigner
 from services.runtime.bootstrap import Runtime
+from services.runtime.jobs import PeriodicJob
 from services.runtime.web_server import WebServer
 
 _NOTICES = notice_pb2.DESCRIPTOR.services_by_name["NoticeService"]
 _COMPLETIONS = completions_pb2.DESCRIPTOR.services_by_name["CompletionService"]
+_DELIVERIES = deliveries_pb2.DESCRIPTOR.services_by_name["DeliveryService"]
 _CUSTOMERS = customers_pb2.DESCRIPTOR.services_by_name["CustomerService"]
 
 
@@ -54,7 +71,9 @@ async def main(settings: NoticeSettings) -> None:
 async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
     """Serves versions, Customers and pages on a runtime, and sends mail, until it is told to stop."""
     items = catalogue()
-    versions = Versions(runtime.database, runtime.clock, items, settings.amendment.rules)
+    mail, telling = settings.mail, settings.delivery
+    rules = replace(settings.amendment.rules, delivers=mail is not None and telling is not None)
+    versions = Versions(runtime.database, runtime.clock, items, rules)
     feed = TermsFeed(versions, runtime.log)
     await feed.refresh()
     pages = Pages(feed, runtime.clock, items)
@@ -65,17 +84,34 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
     )
     composer = Composer(settings.mail.from_whom) if settings.mail else None
     mails = Outbox(runtime.database, accounts, composer, runtime.clock)
-    customers = CustomerApi(accounts, mails)
+    deliveries = Deliveries(runtime.database, runtime.clock)
+    domain = mail.from_whom.domain if mail else ""
+    customers = CustomerApi(accounts, mails, deliveries, runtime.clock, domain)
     runtime.add(customers_pb2_grpc.add_CustomerServiceServicer_to_server, customers, _CUSTOMERS)
+    progress = DeliveryApi(deliveries, accounts)
+    runtime.add(deliveries_pb2_grpc.add_DeliveryServiceServicer_to_server, progress, _DELIVERIES)
     posting = _posting(runtime, settings.webhook) if settings.webhook else None
     webhooks = WebhookOutbox(runtime.database, accounts, runtime.clock, posting=posting is not None)
     completions = CompletionApi(mails, webhooks, mailing=composer is not None)
     runtime.add(completions_pb2_grpc.add_CompletionServiceServicer_to_server, completions, _COMPLETIONS)
     listen_page = settings.listen_page
-    web = WebServer(pages.application(), listen_page, runtime.log, served="public page served")
-    async with web, _officer_page(runtime, settings, versions, items), asyncio.TaskGroup() as tasks:
+    application = pages.application()
+    if telling:
+        acknowledging = AcknowledgePage(telling.terms.links, deliveries, runtime.clock)
+        application.router.routes.append(acknowledging.route())
+        covering = Covering(runtime.database, OwnPage(listen_page), runtime.clock, runtime.log)
+        runtime.every(
+            PeriodicJob("cover", timedelta(seconds=telling.cover_seconds), covering.run, leased=False)
+        )
+    web = WebServer(application, listen_page, runtime.log, served="public page served")
+    async with (
+        web,
+        _bounces(runtime, telling),
+        _officer_page(runtime, settings, versions, items),
+        asyncio.TaskGroup() as tasks,
+    ):
         following = tasks.create_task(feed.run())
-        courier = _courier(runtime, settings.mail) if settings.mail else None
+        courier = _courier(runtime, mail, telling) if mail else None
         workers = {tasks.create_task(one.run()): one for one in (courier, posting) if one}
         await runtime.serve()
         following.cancel()
@@ -102,13 +138,23 @@ def _officer_page(
     )
 
 
-def _courier(runtime: Runtime, mail: MailSettings) -> Courier:
+def _bounces(runtime: Runtime, telling: DeliverySettings | None) -> AbstractAsyncContextManager[object]:
+    if telling is None or telling.listen_bounces is None:
+        return nullcontext()
+    bounces = Bounces(runtime.database, telling.terms.links, runtime.clock, runtime.log)
+    return BounceServer(bounces, telling.listen_bounces, runtime.log)
+
+
+def _courier(runtime: Runtime, mail: MailSettings, telling: DeliverySettings | None) -> Courier:
     outcomes = runtime.telemetry.meter.create_counter(
         "idv.mail.attempts", description="Attempts to send a mail, by outcome."
     )
     relay = mail.relay
+    queues: list[Queue] = [MailQueue(runtime.database)]
+    if telling:
+        queues.append(DeliveryQueue(runtime.database, Letters(mail.from_whom), telling.terms))
     return Courier(
-        [MailQueue(runtime.database)],
+        queues,
         lambda: SmtpSession(relay),
         runtime.clock,
         runtime.log,

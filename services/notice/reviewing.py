@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from idv.errors import IdvError
 
-from services.notice import announcing, declaring, differences
+from services.notice import announcing, declaring, differences, errors
 from services.notice.content import Version
 from services.notice.differences import TextDifference
 from services.notice.materiality import Change, compare
@@ -112,6 +112,8 @@ def refusals(
     found = list(announcing.refusals(version, versions, question.effective, now, material=told_first))
     found += declaring.second_person(candidate.author, question.approver, rules)
     found += declaring.judged(changes, text_changed=candidate.text_changed, wish=question.wish)
+    if told_first and not rules.delivers:
+        found.append(errors.untold())
     if told_first and question.effective is not None:
         found += declaring.too_near(question.effective, now, rules)
     return tuple(found)

@@ -35,6 +35,8 @@ class Rules:
     """How far ahead a material version is announced at least."""
     mails_per_second: float = 50.0
     """How many Customers are told in a second, for the estimate."""
+    delivers: bool = True
+    """Whether Customers can be told: no material version is announced otherwise."""
 
     def duration(self, audience: int) -> timedelta:
         """How long telling so many Customers takes, in whole seconds."""

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from services.notice.accounts.customer import envelope_address
+from services.notice.delivery.settings import DeliverySettings
 from services.notice.mail.composing import Sender
 from services.notice.mail.courier import CourierTerms
 from services.notice.mail.schedule import Schedule
@@ -159,6 +160,8 @@ class NoticeSettings(ServiceSettings):
     """The rules under which versions are announced."""
     mail: MailSettings | None = None
     """The mail server. Without it no mail is taken: relays wait in retention until it is set."""
+    delivery: DeliverySettings | None = None
+    """How Customers are told of a material version; it needs `mail` too. Without it none can be announced."""
     webhook: WebhookSettings | None = None
     """How Customers' webhooks are posted to. Without it none is: Customers are told by mail alone."""
 

@@ -12,7 +12,7 @@ from idv.types.v1 import data_pb2
 
 from tests import descriptors
 
-SHIPPED_TERMS = descriptors.ROOT / "services" / "notice" / "versions" / "1" / "terms.yaml"
+SHIPPED_TERMS = descriptors.ROOT / "services" / "notice" / "versions" / "2" / "terms.yaml"
 
 # What is never accepted, as words of a name that is split at its underscores: `machine` is no `mac`.
 NEVER_ACCEPTED = (
@@ -55,7 +55,7 @@ def test_every_record_is_of_one_category_and_no_two_share_one() -> None:
     }
 
 
-def test_the_optional_items_are_the_four_that_the_notice_names() -> None:
+def test_the_optional_items_are_those_that_the_notices_name() -> None:
     optional = {
         descriptors.item(field).code
         for field in descriptors.data_fields()
@@ -64,6 +64,7 @@ def test_the_optional_items_are_the_four_that_the_notice_names() -> None:
     assert optional == {
         *("device.hardware.idfv", "device.hardware.cookie_uid"),
         *("device.network.dns_ip", "device.installed_applications"),
+        "device.application.sdk_version",  # from version 2 on
     }
 
 
@@ -110,14 +111,14 @@ def test_no_item_is_one_that_is_never_accepted() -> None:
     assert not {code: words for code in codes if (words := forbidden_words(code))}
 
 
-def test_the_shipped_notice_lists_exactly_the_items_of_the_contract() -> None:
+def test_the_newest_shipped_notice_lists_exactly_the_items_of_the_contract() -> None:
     listed = yaml.safe_load(SHIPPED_TERMS.read_text(encoding="utf-8"))["items"]
     codes = [entry["code"] for entry in listed]
     assert len(set(codes)) == len(codes)
     assert set(codes) == {descriptors.item(field).code for field in descriptors.data_fields()}
 
 
-def test_the_shipped_notice_makes_optional_what_the_contract_makes_optional() -> None:
+def test_the_newest_shipped_notice_makes_optional_what_the_contract_makes_optional() -> None:
     listed = yaml.safe_load(SHIPPED_TERMS.read_text(encoding="utf-8"))["items"]
     in_notice = {entry["code"] for entry in listed if entry.get("optional", False)}
     assert in_notice == {

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from tests import descriptors
 
 # The internal callers there are: the four services, and those who call them with a certificate.
-CALLERS = {"ingest", "storage", "retention", "notice", "verification", "support", "officer"}
+CALLERS = {"ingest", "storage", "retention", "notice", "verification", "support", "officer", "approver"}
 SCOPES = {"ingest", "retention", "account"}
 
 # What only reads begins with one of these; everything else changes something.

@@ -21,7 +21,7 @@ from tests.integration import forgery
 from tests.integration.callers import NOBODY, Caller, Callers, service
 from tests.integration.verification import Opened, Verification
 
-INTERNAL = ("ingest", "storage", "retention", "notice", "verification", "support", "officer")
+INTERNAL = ("ingest", "storage", "retention", "notice", "verification", "support", "officer", "approver")
 # What says that the caller, and not the request, was refused.
 DENIALS = {"UNAUTHENTICATED", "CREDENTIAL_EXPIRED", "PERMISSION_DENIED", "WRONG_TENANT", "WRONG_SESSION"}
 # What a valid request of an allowed caller must not meet either.

@@ -16,6 +16,8 @@ from idv.errors import IdvError, Reason
 from idv.storage.v1 import storage_pb2
 from idv.types.v1 import processing_pb2
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.resources import RecordName, parse_record
@@ -58,8 +60,8 @@ class Corrections:
     async def correct(self, request: storage_pb2.CorrectRecordRequest) -> storage_pb2.CorrectRecordResponse:
         """Puts the corrected record in place; a repeat returns the first answer.
 
-        Raises NOT_FOUND, EXPIRED, ERASED (also where another correction came first), REQUEST_ID_REUSED, and
-        INVALID_ARGUMENT for an image or document.
+        Raises NOT_FOUND, EXPIRED, ERASED (also where another correction came first), REQUEST_ID_REUSED,
+        INVALID_ARGUMENT for an image or document, and WRONG_STATE where the deletion's id was given up.
         """
         name = parse_record(request.name, field="name")
         day, session, record = place(name)
@@ -72,10 +74,12 @@ class Corrections:
         async with self._database.transaction([name.customer]) as connection:
             on_driver = await driver(connection)
             await locks.request(connection, name.customer, fresh.request_id)
+            await locks.request(connection, name.customer, erasure.erasure)
             await locks.day_for_erasing(connection, day)
             first = (await store.find_repeated(on_driver, [fresh])).get((session, fresh.request_id))
             deletion = await erasure_store.of_record(connection, day, session, record)
             if first is None:
+                await _check_begins(connection, erasure)
                 await self._check(await store.read(on_driver, day, session, record), request.category)
                 await store.add(on_driver, [fresh])
                 await erasure_store.add(connection, erasure)
@@ -169,6 +173,16 @@ def uncorrectable() -> IdvError:
         field="name",
         remedy="delete the record, and collect a right one in a new session",
     )
+
+
+async def _check_begins(connection: AsyncConnection, erasure: ErasureRow) -> None:
+    if await erasure_store.find(connection, erasure.customer, erasure.erasure) is not None:
+        raise IdvError(
+            Reason.ERROR_REASON_WRONG_STATE,
+            "the correction was given up before it began",
+            field="deletion",
+            remedy="correct the record under a new deletion id",
+        )
 
 
 def _compare(first: RecordRow, again: RecordRow) -> None:

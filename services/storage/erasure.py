@@ -70,7 +70,8 @@ class Erasure:
         """
         customer = parse_customer(request.parent, field="parent")
         self._targets.check(customer, request.target)
-        row = await self.intend(customer, UUID(request.request_id), request.target)
+        erasure = UUID(request.request_id)
+        row = await self.intend(customer, erasure, request.target, begun_only=request.begun_only)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._seconds
         while row.step < Step.DONE:
@@ -93,17 +94,25 @@ class Erasure:
                 unfinished += await store.list_unfinished(connection)
         await for_each(unfinished, self.finish)
 
-    async def intend(self, customer: str, erasure: UUID, target: storage_pb2.ErasureTarget) -> ErasureRow:
-        """Commits the intent, or finds the one that stands under the request id; raises REQUEST_ID_REUSED."""
+    async def intend(
+        self, customer: str, erasure: UUID, target: storage_pb2.ErasureTarget, *, begun_only: bool = False
+    ) -> ErasureRow:
+        """Commits the intent, or finds the one that stands under the request id; raises REQUEST_ID_REUSED.
+
+        With `begun_only` a new one is done as it is committed, of nothing: it keeps the id from being used.
+        """
         now = self._clock.now()
         content = target.SerializeToString(deterministic=True)
         await self._days.ready(now.date())
         fresh = await self._seal(customer, erasure, content, now)
+        if begun_only:
+            fresh = replace(fresh, step=Step.DONE, details=None, erase_time=now, final_time=now)
         async with self._database.transaction([customer]) as connection:
             await locks.request(connection, customer, erasure)
             first = await store.find(connection, customer, erasure)
             if first is None:
-                await self._targets.require(connection, target)
+                if not begun_only:
+                    await self._targets.require(connection, target)
                 await day_store.add_tenant(connection, customer)
                 await store.add(connection, fresh)
         if first is None:

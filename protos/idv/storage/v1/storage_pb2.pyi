@@ -758,7 +758,9 @@ class CorrectRecordRequest(_message.Message):
     request_id: _builtins.str
     """UUID of the request: a repeat with the same content returns the first answer."""
     deletion: _builtins.str
-    """UUID under which the wrong record is to be erased, if this call is the first."""
+    """UUID under which the wrong record is to be erased, if this call is the first. Fails with WRONG_STATE once
+    EraseRecords with `begun_only` has found nothing begun under it.
+    """
     body: _builtins.bytes
     """The plain body of the corrected record: typed items, serialised."""
     category: _builtins.str
@@ -893,10 +895,15 @@ class EraseRecordsRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    BEGUN_ONLY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`customers/{customer}`."""
     request_id: _builtins.str
     """UUID of the deletion: a repeat returns the first answer."""
+    begun_only: _builtins.bool
+    """Only goes on with an erasure that has begun. If none has, none can begin under this id any more, as part of
+    a correction or otherwise, and the answer counts no record.
+    """
     @_builtins.property
     def target(self) -> Global___ErasureTarget:
         """What."""
@@ -907,10 +914,11 @@ class EraseRecordsRequest(_message.Message):
         parent: _builtins.str = ...,
         request_id: _builtins.str = ...,
         target: Global___ErasureTarget | None = ...,
+        begun_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun_only", b"begun_only", "parent", b"parent", "request_id", b"request_id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,7 +15,6 @@ from uuid import UUID
 from idv.errors import IdvError, Reason
 from idv.storage.v1 import storage_pb2
 from idv.types.v1 import processing_pb2
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from idv.errors import IdvError, Reason
@@ -13,10 +13,14 @@ from idv.storage.v1 import storage_pb2
 from idv.types.v1 import processing_pb2
 
 from services.retention.storage_gateway import StorageGateway
+from services.retention.streams import Streams
 from services.retention.targets import check_owner
+from services.runtime import calls
 from services.runtime.resources import parse_session
 
 _WATCH_SECONDS: Final = 0.5
+_IDLE_SECONDS: Final = 2.0
+"""Between two questions of a stream, at first and at most: the pause grows while nothing happens."""
 _BATCH: Final = 100
 """Accesses in one message of a stream at most: what a slow reader keeps in memory."""
 
@@ -24,8 +28,8 @@ _BATCH: Final = 100
 class CustomerView:
     """Passes a Customer's questions on to storage, once each name in them is known to be its own."""
 
-    def __init__(self, storage: StorageGateway) -> None:
-        self._storage = storage
+    def __init__(self, storage: StorageGateway, streams: int) -> None:
+        self._storage, self._streams = storage, Streams(streams)
 
     async def records(self, request: pb.ListRecordsRequest) -> pb.ListRecordsResponse:
         """A page of the records of one session or subject. Raises WRONG_TENANT and what storage refuses."""
@@ -60,11 +64,12 @@ class CustomerView:
         )
         return pb.ListAccessesResponse(accesses=page.accesses, next_page_token=page.next_page_token)
 
-    async def watch(self, request: pb.WatchAccessesRequest) -> AsyncIterator[pb.WatchAccessesResponse]:
+    async def watch(self, request: pb.WatchAccessesRequest) -> AsyncGenerator[pb.WatchAccessesResponse, None]:
         """The accesses from a cursor on, as they happen, until the reader leaves.
 
         Storage is asked again and again: nothing is held for a reader that is slow or gone. Raises
-        INVALID_ARGUMENT for a cursor that was never given out, WRONG_TENANT and what storage refuses.
+        INVALID_ARGUMENT for a cursor that was never given out, OVERLOADED above the Customer's number of
+        streams, WRONG_TENANT and what storage refuses.
         """
         if request.resource:
             check_owner(request.parent, request.resource, "resource")
@@ -77,16 +82,22 @@ class CustomerView:
             purpose=request.purpose,
             only_position=request.only_new and not request.cursor,
         )
+        calls.be_feed()
         told: int | None = None
-        while True:
-            page = await self._follow(asked)
-            if page.accesses or told is None:
-                told = page.position
-                yield pb.WatchAccessesResponse(accesses=page.accesses, cursor=_cursor(told))
-            moved = page.position > asked.after and not asked.only_position
-            asked.after, asked.only_position = page.position, False
-            if not moved:
-                await asyncio.sleep(_WATCH_SECONDS)
+        pause = _WATCH_SECONDS
+        with self._streams.opened(request.parent):
+            while True:
+                page = await self._follow(asked)
+                if page.accesses or told is None:
+                    told = page.position
+                    yield pb.WatchAccessesResponse(accesses=page.accesses, cursor=_cursor(told))
+                moved = page.position > asked.after and not asked.only_position
+                asked.after, asked.only_position = page.position, False
+                if moved:
+                    pause = _WATCH_SECONDS
+                else:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.1, _IDLE_SECONDS)
 
     async def _follow(self, asked: storage_pb2.FollowAccessesRequest) -> storage_pb2.FollowAccessesResponse:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -19,6 +20,7 @@ from services.retention.messages import PAGE, before
 from services.retention.store import Deletion
 from services.retention.targets import WIDE, Target, parse
 from services.retention.witnessed import WitnessedReceipts
+from services.runtime import calls
 from services.runtime.instants import timestamp
 from services.runtime.resources import (
     deletion_name,
@@ -76,6 +78,7 @@ class DeletionApi(DeletionServiceServicer):
         self, request: deletions_pb2.WatchDeletionRequest, context: Any
     ) -> AsyncIterator[deletions_pb2.WatchDeletionResponse]:
         """Streams a deletion as it stands: at the start, then whenever it is further, until its end."""
+        calls.be_feed()
         seen = None
         while seen is None or seen.state not in ENDED:
             deletion = await self._get(request.name)
@@ -101,8 +104,9 @@ class DeletionApi(DeletionServiceServicer):
         self, request: deletions_pb2.WatchAccessesRequest, context: Any
     ) -> AsyncIterator[deletions_pb2.WatchAccessesResponse]:
         """Streams the accesses to the Customer's records."""
-        async for answer in self._view.watch(request):
-            yield answer
+        async with aclosing(self._view.watch(request)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def ListAccessTotals(
         self, request: deletions_pb2.ListAccessTotalsRequest, context: Any

@@ -73,6 +73,7 @@ async def main(settings: RetentionSettings) -> None:
         corrections = Corrections(deletions, storage)
         relays = Relays(database, clock, settings.relay.terms(terms.evidence))
         relaying = Relaying(database, notice, clock, runtime.log, settings.relay.terms(terms.evidence))
+        view = CustomerView(storage, settings.access_streams)
 
         for name, seconds, run in (
             ("deletions", settings.jobs.deletions, resumption.run),
@@ -89,7 +90,7 @@ async def main(settings: RetentionSettings) -> None:
         for add, servicer, module, service in (
             (
                 deletions_pb2_grpc.add_DeletionServiceServicer_to_server,
-                DeletionApi(deletions, CustomerView(storage), WitnessedReceipts(log, witnesses)),
+                DeletionApi(deletions, view, WitnessedReceipts(log, witnesses)),
                 deletions_pb2,
                 "DeletionService",
             ),

@@ -165,5 +165,7 @@ class RetentionSettings(ServiceSettings):
     """Days for which an ended deletion or relay is kept as evidence, then only the log's leaf; more than
     `opening_days`, as your contracts say.
     """
+    access_streams: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Streams of accesses that one Customer may hold open with one replica."""
     takeover_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """Seconds after its last sign of life when a deletion counts as interrupted and the job carries it on."""

@@ -82,12 +82,12 @@ class Recorder:
 class CallRecord:
     """The record of one call, and its span while it runs."""
 
-    __slots__ = ("_entered", "_method", "_recorder", "_running", "_sampled", "_started", "caller", "span")
+    __slots__ = ("_entered", "_method", "_recorder", "_sampled", "_started", "caller", "running", "span")
 
     def __init__(self, recorder: Recorder, method: str, running: calls.RunningCall, *, sampled: bool) -> None:
         self._recorder = recorder
         self._method = method
-        self._running = running
+        self.running = running
         self._sampled = sampled
         self._started = time.perf_counter()
         self._entered: Any = None
@@ -98,7 +98,7 @@ class CallRecord:
         if self.span is not None:
             self._entered = self.span.__enter__()
             context = self._entered.get_span_context()
-            self._running.join(f"00-{context.trace_id:032x}-{context.span_id:016x}-01")
+            self.running.join(f"00-{context.trace_id:032x}-{context.span_id:016x}-01")
         return self
 
     def __exit__(self, *failure: Any) -> None:
@@ -121,7 +121,7 @@ class CallRecord:
             self._entered.set_attribute(_REASON, reason)
         more: dict[str, Any] = {"fields": [violation.field for violation in error.violations]}
         if error.reason in _ELSEWHERE:
-            more |= {"waiting_for": self._running.waiting_for, "exception_causes": causes(error)}
+            more |= {"waiting_for": self.running.waiting_for, "exception_causes": causes(error)}
         self._line(code, seconds, reason=reason, **more)
 
     def unforeseen(self, failure: Exception) -> None:
@@ -129,8 +129,8 @@ class CallRecord:
         self._recorder.log.error(
             "a call failed unexpectedly",
             method=self._method,
-            trace_id=self._running.trace_id,
-            waiting_for=self._running.waiting_for,
+            trace_id=self.running.trace_id,
+            waiting_for=self.running.waiting_for,
             exc_info=failure,
         )
 
@@ -141,7 +141,7 @@ class CallRecord:
             code=code,
             duration_ms=round(seconds * 1000, 2),
             caller=self.caller.kind.value if self.caller else None,
-            trace_id=self._running.trace_id,
+            trace_id=self.running.trace_id,
             **more,
         )
 

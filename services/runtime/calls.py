@@ -17,12 +17,13 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class RunningCall:
     """The state of one call. `deadline` is on the event loop's clock, already shaved; None: without end."""
 
-    __slots__ = ("_traceparent", "deadline", "ended", "waiting_for")
+    __slots__ = ("_traceparent", "deadline", "ended", "is_feed", "waiting_for")
 
     def __init__(self, deadline: float | None) -> None:
         self.deadline = deadline
         self.waiting_for: str | None = None
         self.ended = False
+        self.is_feed = deadline is None
         self._traceparent: str | None = None
 
     def end(self) -> None:
@@ -61,6 +62,12 @@ def running_call() -> RunningCall | None:
     """The call that runs now; None outside of any, as in a periodic job or a task that outlived its call."""
     call = _running.get()
     return None if call is None or call.ended else call
+
+
+def be_feed() -> None:
+    """Says that the running call has no end of its own: when its service stops, it is not waited for."""
+    if call := running_call():
+        call.is_feed = True
 
 
 def remaining() -> float | None:

@@ -42,7 +42,7 @@ class Core:
         self.recorder = Recorder(telemetry, log)
         self.limits = limits
         self.validator = MessageValidator()
-        self.feeds: set[asyncio.Timeout] = set()
+        self.streams: dict[asyncio.Timeout, calls.RunningCall] = {}
 
     def guard(self, handler: Any, path: str, rule: access.AccessRule) -> grpc.RpcMethodHandler[Any, Any]:
         """The handler of `path` ("/package.Service/Method") behind the whole path of a call."""
@@ -57,10 +57,12 @@ class Core:
         return wrap(method.serve)  # type: ignore[no-any-return]
 
     def end_feeds(self) -> None:
-        """Ends every call that has no deadline, with UNAVAILABLE: its reader finds another replica."""
+        """Ends every feed with UNAVAILABLE, whatever its deadline: its reader finds another replica."""
         now = asyncio.get_running_loop().time()
-        for timer in self.feeds:
-            timer.reschedule(now)
+        for timer, running in self.streams.items():
+            if running.is_feed and not timer.expired():
+                running.deadline = None
+                timer.reschedule(now)
 
 
 class _Method:
@@ -142,7 +144,7 @@ class _Method:
         else:
             message = self._admit(request, caller)
         if self.streams_responses:
-            return await self._respond(self.behavior(message, context), context, timer)
+            return await self._respond(self.behavior(message, context), context, timer, record.running)
         return self.render(await self.behavior(message, context))
 
     async def _identify(self, peer: Peer, metadata: Metadata) -> Caller:
@@ -181,16 +183,16 @@ class _Method:
             self.core.validator.check(message)
             yield message
 
-    async def _respond(self, responses: Any, context: Any, timer: asyncio.Timeout) -> None:
-        feeds = self.core.feeds
-        if timer.when() is None:
-            feeds.add(timer)
+    async def _respond(
+        self, responses: Any, context: Any, timer: asyncio.Timeout, running: calls.RunningCall
+    ) -> None:
+        self.core.streams[timer] = running
         try:
             async with aclosing(responses):
                 async for response in responses:
                     await context.write(self.render(response))
         finally:
-            feeds.discard(timer)
+            del self.core.streams[timer]
 
     def _mapped(
         self, failure: Exception, timer: asyncio.Timeout, running: calls.RunningCall, record: CallRecord

@@ -22,6 +22,7 @@ from idv import channel
 from idv.errors import IdvError, Reason
 
 from services.local.authority import DevelopmentAuthority
+from services.runtime import calls
 from services.runtime.access import MissingRuleError
 from services.runtime.bootstrap import Runtime
 from services.runtime.jobs import PeriodicJob
@@ -143,15 +144,19 @@ async def test_sigterm_ends_running_calls_first(tmp_path: Path) -> None:
         assert [answer.text for answer in await pending] == ["late"]
 
 
-async def test_a_feed_without_end_is_ended_by_the_drain(tmp_path: Path) -> None:
+@pytest.mark.parametrize("timeout", [None, 60.0])
+async def test_a_feed_is_ended_by_the_drain_whatever_its_deadline(
+    tmp_path: Path, timeout: float | None
+) -> None:
     begun = asyncio.Event()
 
     async def hang(_request: Any) -> None:
+        calls.be_feed()
         begun.set()
         await asyncio.Event().wait()
 
     async with running(tmp_path, hang, grace_seconds=30) as process, process.customer() as client:
-        feed = asyncio.create_task(call(client, "Feed", Echo(parent=TENANT), timeout=None))
+        feed = asyncio.create_task(call(client, "Feed", Echo(parent=TENANT), timeout=timeout))
         await begun.wait()
         process.runtime.stop()
         with pytest.raises(IdvError) as caught:

@@ -46,7 +46,12 @@ def every_command() -> Iterator[tuple[str, ...]]:
     for entry in COMMANDS:
         app = import_module(f"services.cli.{entry.module}").app
         loaded = typer.main.get_command(app)
-        if isinstance(loaded, TyperGroup):
-            yield from ((entry.name, name) for name in loaded.commands)
-        else:
-            yield (entry.name,)
+        yield from _words((entry.name,), loaded)
+
+
+def _words(so_far: tuple[str, ...], loaded: object) -> Iterator[tuple[str, ...]]:
+    if not isinstance(loaded, TyperGroup):
+        yield so_far
+        return
+    for name, command in loaded.commands.items():
+        yield from _words((*so_far, name), command)

@@ -10,6 +10,7 @@ from idv.notice.v1 import notice_pb2
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 from rich.text import Text
 
+from services.cli import deliver
 from services.cli.client import CALL_SECONDS, NOBODY, Suite
 from services.cli.command import READY_FILE, As, Connect, Json, RequestId, command
 from services.cli.messages import name_of, plain, shown_time, timestamp
@@ -22,6 +23,9 @@ from services.local.ready import Ready
 _KINDS = notice_pb2.NoticeChangeKind.DESCRIPTOR
 _JUDGEMENTS = notice_pb2.Materiality.DESCRIPTOR
 _PAGE = 1000
+
+
+app.add_typer(deliver.app, name="deliver")
 
 
 @command(

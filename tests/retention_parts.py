@@ -26,6 +26,7 @@ from services.retention.resumption import Resumption
 from services.retention.sealing import TargetSeal
 from services.retention.signing import LogSigner
 from services.retention.storage_gateway import StorageGateway
+from services.runtime.both_clocks import BothClocks
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 
@@ -57,18 +58,23 @@ class HeldStorage:
 
     erasures: dict[str, pb.EraseRecordsRequest] = field(default_factory=dict)
     calls: int = 0
-    before: Callable[[pb.EraseRecordsRequest], Awaitable[None]] | None = None
-    after: Callable[[pb.EraseRecordsRequest], Awaitable[None]] | None = None
+    before: Callable[[Any], Awaitable[None]] | None = None
+    after: Callable[[Any], Awaitable[None]] | None = None
     refusal: IdvError | None = None
     refuses: Callable[[pb.ErasureTarget], IdvError | None] = lambda target: None
     rounds: int = 1
     """Calls that an erasure takes; while more are to come, it is answered as running."""
+    given_up: set[str] = field(default_factory=set)
+    corrections: dict[str, pb.CorrectRecordRequest] = field(default_factory=dict)
     asked_of: dict[str, int] = field(default_factory=dict)
     destroyed: list[pb.Destruction] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
 
     async def EraseRecords(self, request: pb.EraseRecordsRequest, context: Any) -> pb.EraseRecordsResponse:
         self.calls += 1
+        if request.begun_only and request.request_id not in self.erasures:
+            self.given_up.add(request.request_id)
+            return pb.EraseRecordsResponse(erase_time=stamp(START), final_time=stamp(START))
         if self.refusal is not None:
             await abort(context, self.refusal)
         refusal = self.refuses(request.target)
@@ -92,6 +98,25 @@ class HeldStorage:
             final_time=stamp(FINAL_TIME),
             claim="overwritten in place on one host",
         )
+
+    async def GetSession(self, request: pb.GetSessionRequest, context: Any) -> pb.GetSessionResponse:
+        session = processing_pb2.Session(name=request.name, items=["device.hardware"])
+        return pb.GetSessionResponse(session=session)
+
+    async def CorrectRecord(self, request: pb.CorrectRecordRequest, context: Any) -> pb.CorrectRecordResponse:
+        if self.before is not None:
+            await self.before(request)
+        if request.deletion in self.given_up:
+            await abort(context, IdvError(Reason.ERROR_REASON_WRONG_STATE, "given up"))
+        if self.refusal is not None:
+            await abort(context, self.refusal)
+        first = self.corrections.setdefault(request.request_id, request)
+        target = pb.ErasureTarget(record=request.name)
+        self.erasures[first.deletion] = pb.EraseRecordsRequest(request_id=first.deletion, target=target)
+        if self.after is not None:
+            await self.after(request)
+        record = processing_pb2.Record(name=f"{request.name}-right", supersedes=request.name)
+        return pb.CorrectRecordResponse(record=record, deletion=first.deletion)
 
     async def PreviewErasure(
         self, request: pb.PreviewErasureRequest, context: Any
@@ -145,7 +170,7 @@ class HeldStorage:
 
 _SERVED = (
     *("EraseRecords", "PreviewErasure", "ListDestructions", "ListRecords", "ListAccesses"),
-    *("SetRestriction", "SetOptOut"),
+    *("SetRestriction", "SetOptOut", "GetSession", "CorrectRecord"),
 )
 
 
@@ -186,6 +211,21 @@ async def serving(
         await server.stop(grace=0)
 
 
+class SetDatabaseClock:
+    """The database's clock, set by a test `apart` from the process's."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self._clock, self.apart = clock, timedelta()
+
+    def at(self, told: datetime) -> datetime:
+        return self._clock.time + self.apart
+
+
+def together(clock: SetClock) -> BothClocks:
+    """Both clocks of a replica, which agree."""
+    return BothClocks(clock, SetDatabaseClock(clock))
+
+
 @dataclass
 class Retention:
     """One replica: what `services.retention.main` wires, without ports."""
@@ -196,6 +236,7 @@ class Retention:
     deletions: Deletions
     resumption: Resumption
     expiries: Expiries
+    database_clock: SetDatabaseClock
 
 
 @asynccontextmanager
@@ -204,14 +245,18 @@ async def replica(
 ) -> AsyncIterator[Retention]:
     """A replica on the database that calls storage at that address."""
     clock = clock or SetClock()
+    database_clock = SetDatabaseClock(clock)
     async with AsyncExit(database, storage) as (opened, channel):
         gateway = StorageGateway(channel)
         log = TransparencyLog(opened, signer, clock)
         await log.open()
-        deletions = Deletions(opened, log, gateway, TargetSeal(REQUEST_KEY), clock, TERMS)
+        deletions = Deletions(
+            opened, log, gateway, TargetSeal(REQUEST_KEY), BothClocks(clock, database_clock), TERMS
+        )
         logger = structlog.get_logger()
         resumption = Resumption(opened, deletions, clock, logger, TERMS.step)
-        yield Retention(opened, clock, log, deletions, resumption, Expiries(opened, log, gateway))
+        expiries = Expiries(opened, log, gateway)
+        yield Retention(opened, clock, log, deletions, resumption, expiries, database_clock)
 
 
 class AsyncExit:

@@ -6,6 +6,7 @@ often a crash makes this job ask, notice mails and posts it once. The deletion i
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid5
@@ -48,7 +49,12 @@ class Completing:
     async def run(self) -> None:
         """Does what is due now. What cannot be done yet is put off, each time longer, up to 15 minutes."""
         while work := await self._take():
-            await self._look(work)
+            try:
+                await self._look(work)
+            except BaseException:  # also where this process ends: the report waits for no takeover
+                with contextlib.suppress(IdvError):
+                    await self._put_off(work)
+                raise
 
     async def _take(self) -> Work | None:
         now = self._clock.now()

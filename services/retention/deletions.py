@@ -32,12 +32,15 @@ from services.retention.log import TransparencyLog
 from services.retention.sealing import TargetSeal
 from services.retention.storage_gateway import Erasure, StorageGateway
 from services.retention.store import Deletion
-from services.retention.targets import Target
-from services.runtime.clock import Clock
+from services.retention.targets import Target, unmarked
+from services.runtime.both_clocks import BothClocks
+from services.runtime.clock_guard import agreed_time
 from services.runtime.database import Database
 
 ENDED: Final = frozenset({pb.DELETION_STATE_DONE, pb.DELETION_STATE_PARTIAL, pb.DELETION_STATE_FAILED})
 """States that a deletion does not leave."""
+_LOOK_AGAIN: Final = timedelta(minutes=10)
+"""Between two looks at what this process's clock alone says is due."""
 
 
 @dataclass(frozen=True)
@@ -60,53 +63,70 @@ class Deletions:
         log: TransparencyLog,
         storage: StorageGateway,
         seal: TargetSeal,
-        clock: Clock,
+        clocks: BothClocks,
         terms: DeletionTerms,
     ) -> None:
         self._database = database
         self._log = log
         self._erasing = Erasing(storage)
         self._seal = seal
-        self._clock = clock
+        self._clocks, self._clock = clocks, clocks.process
         self._terms = terms
 
-    async def create(
-        self, customer: str, request_id: UUID, target: Target, *, name: UUID | None = None
-    ) -> Deletion:
+    async def create(self, customer: str, request_id: UUID, target: Target) -> Deletion:
         """Deletes `target`, such as `{"subject": "..."}`; returns the deletion with its receipt.
 
         A large one may be RUNNING still: everything is unreadable, and it goes on by itself. A repeat returns
         the first answer. Raises REQUEST_ID_REUSED where the id was used for another target;
         the reason of storage where it refused for good; UNAVAILABLE where the deletion is recorded and goes
-        on by itself, but is not done. `name`: of a deletion that storage has begun already.
+        on by itself, but is not done.
         """
-        deletion = await self._record(customer, request_id, target, name or self.new_name())
+        deletion = await self.record(customer, request_id, target)
         if deletion.state not in ENDED:
             deletion = await self.carry_out(customer, deletion.deletion)
         if deletion.failure is not None:
             raise failed_for_good(deletion)
         return deletion
 
-    def new_name(self) -> UUID:
-        """An id for a deletion that is received now."""
-        now = self._clock.now()
-        return UUID(str(uuid_utils.uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000)))
+    async def record(self, customer: str, request_id: UUID, target: Target) -> Deletion:
+        """The ledger's row, committed before anything is erased; on a repeat, that of the first call.
 
-    async def check_unused(self, customer: str, request_id: UUID, target: Target) -> None:
-        """Raises REQUEST_ID_REUSED where the id was used for the deletion of another target."""
+        Raises REQUEST_ID_REUSED.
+        """
+        now = self._clock.now()
+        name = UUID(str(uuid_utils.uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000)))
+        digest = self._seal.digest(customer, request_id, target)
+        new = Deletion(
+            tenant=customer,
+            deletion=name,
+            request_id=request_id,
+            request_digest=digest,
+            scope=next(iter(target)),
+            state=pb.DELETION_STATE_PENDING,
+            receive_time=now,
+            sealed_target=self._seal.seal(customer, name, target),
+        )
         async with self._database.transaction([customer]) as connection:
-            first = await store.deletion_by_request(connection, customer, request_id)
-        if first is not None:
-            _check_same(first, self._seal.digest(customer, request_id, target))
+            if await store.add_deletion(connection, new):
+                await store.add_work(connection, customer, name, now, now + self._terms.step)
+                return new
+            first = found(await store.deletion_by_request(connection, customer, request_id))
+        _check_same(first, digest)
+        return self._whole(first)
 
     async def carry_out(self, customer: str, name: UUID) -> Deletion:
-        """Does what is left of a recorded deletion, or some seconds' worth. Raises as `create` does."""
+        """Does what is left of a recorded deletion, or some seconds' worth. Raises as `create` does.
+
+        A correction's erasure that storage has not begun is given up: then its state is FAILED, no row is
+        left, and storage begins it under this name no more.
+        """
         deletion = await self._begin(customer, name)
         if deletion.state in ENDED:
             return deletion
-        target = self._seal.open(customer, name, deletion.sealed_target or b"")
+        target, corrects = unmarked(self._seal.open(customer, name, deletion.sealed_target or b""))
+        note = partial(self._note, deletion)
         try:
-            outcomes = await self._erasing.run(deletion, target, partial(self._note, deletion))
+            outcomes = await self._erasing.run(deletion, target, note, begun_only=corrects)
         except IdvError as error:
             await self._put_off(name, RETRY)
             raise unfinished(deletion) from error
@@ -114,6 +134,8 @@ class Deletions:
             await self._put_off(name, timedelta(0))
             return await self.get(customer, name)
         erasure = total(outcomes)
+        if corrects and (erasure is None or not erasure.record_count):
+            return await self._give_up(deletion)
         if erasure is None:
             return await self._fail(deletion, outcomes[0].failure)
         return await self._complete(deletion, target, erasure, outcomes)
@@ -138,41 +160,21 @@ class Deletions:
 
     async def age(self, customer: str, name: UUID) -> None:
         """Lets an ended deletion age: first entry and salt of its receipt and the digest of its request are
-        dropped, in the end all of it.
+        dropped, in the end all of it, where both clocks say so.
         """
         now = self._clock.now()
         async with self._database.transaction([customer]) as connection:
             ended = found(await store.deletion(connection, customer, name, lock=True))
             since = ended.complete_time or now
-            if since + self._terms.evidence <= now:
+            aged = (await agreed_time(self._clocks, connection) or since) - since
+            if aged >= self._terms.evidence:
                 await store.remove_deletion(connection, ended)
-            elif since + self._terms.opening <= now:
+                return
+            due = since + self._terms.opening
+            if aged >= self._terms.opening:
                 await store.change_deletion(connection, ended, sealed_receipt=None, request_digest=None)
-                await store.postpone_work(connection, name, now, since + self._terms.evidence)
-            else:
-                await store.postpone_work(connection, name, now, since + self._terms.opening)
-
-    async def _record(self, customer: str, request_id: UUID, target: Target, name: UUID) -> Deletion:
-        """The ledger's row, committed before anything is erased; on a repeat, that of the first call."""
-        now = self._clock.now()
-        digest = self._seal.digest(customer, request_id, target)
-        new = Deletion(
-            tenant=customer,
-            deletion=name,
-            request_id=request_id,
-            request_digest=digest,
-            scope=next(iter(target)),
-            state=pb.DELETION_STATE_PENDING,
-            receive_time=now,
-            sealed_target=self._seal.seal(customer, name, target),
-        )
-        async with self._database.transaction([customer]) as connection:
-            if await store.add_deletion(connection, new):
-                await store.add_work(connection, customer, name, now, now + self._terms.step)
-                return new
-            first = found(await store.deletion_by_request(connection, customer, request_id))
-        _check_same(first, digest)
-        return self._whole(first)
+                due = since + self._terms.evidence
+            await store.postpone_work(connection, name, now, max(due, now + _LOOK_AGAIN))
 
     async def _begin(self, customer: str, name: UUID) -> Deletion:
         async with self._database.transaction([customer]) as connection:
@@ -235,6 +237,12 @@ class Deletions:
                 sealed_receipt=self._seal.seal_receipt(customer, name, receipt),
             )
             return self._whole(found(await store.deletion(connection, customer, name)))
+
+    async def _give_up(self, begun: Deletion) -> Deletion:
+        """Forgets the intent of a correction that never was."""
+        async with self._database.transaction([begun.tenant]) as connection:
+            await store.remove_deletion(connection, begun)
+        return replace(begun, state=pb.DELETION_STATE_FAILED)
 
     def _whole(self, stored: Deletion) -> Deletion:
         """The deletion with its receipt's opening, while that is kept."""

@@ -10,7 +10,6 @@ import hmac
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -28,8 +27,6 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.resources import customer_name
 
-KEPT: Final = timedelta(hours=24)
-"""For how long an export can be resumed; then what was kept for that is forgotten."""
 GONE: Final = "something of it was deleted, corrected or reached its term since it began"
 _PAGE: Final = 500
 
@@ -53,7 +50,7 @@ class Plans:
             if first is None and resumed:
                 raise cannot_resume("the export is not known, or was begun more than a day ago")
             if first is None:
-                first = new if await store.add(connection, new, new.start_time + KEPT) else None
+                first = new if await store.add(connection, new, new.start_time + store.KEPT) else None
             if first is None:  # another call was faster
                 first = await store.find(connection, customer, request_id, lock=True) or new
             if not hmac.compare_digest(first.request_digest, digest):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.retention.tables import export_rows, export_work, exports
+from services.retention.tables import SKEW, export_rows, export_work, exports
 
+KEPT: Final = timedelta(hours=24)
+"""For how long an export can be resumed; then what was kept for that is forgotten."""
 PAGE = 500
 
 
@@ -100,8 +102,12 @@ async def drop_rows(connection: AsyncConnection, export: Export) -> None:
 
 
 async def take_due(connection: AsyncConnection, now: datetime) -> Due | None:
-    """Takes an export whose time has come, the longest due first."""
-    due = select(export_work.c.request_id, export_work.c.tenant).where(export_work.c.due_time <= now)
+    """Takes an export whose time has come, the longest due first.
+
+    One due later than `KEPT` from now was begun under a clock that was set back since: its time has come.
+    """
+    come = or_(export_work.c.due_time <= now, export_work.c.due_time > now + KEPT + SKEW)
+    due = select(export_work.c.request_id, export_work.c.tenant).where(come)
     due = due.order_by(export_work.c.due_time).limit(1).with_for_update(skip_locked=True)
     row = (await connection.execute(due)).one_or_none()
     return None if row is None else Due(row.tenant, row.request_id)

@@ -61,7 +61,7 @@ async def main(settings: RetentionSettings) -> None:
         )
         log = TransparencyLog(database, signer, clock)
         await log.open()
-        deletions = Deletions(database, log, storage, seal, clock, terms)
+        deletions = Deletions(database, log, storage, seal, runtime.clocks, terms)
         resumption = Resumption(database, deletions, clock, runtime.log, terms.step)
         expiries = Expiries(database, log, storage)
         notice = runtime.channel(settings.notice_target)
@@ -72,7 +72,9 @@ async def main(settings: RetentionSettings) -> None:
         plans = Plans(database, storage, seal, clock)
         corrections = Corrections(deletions, storage)
         relays = Relays(database, clock, settings.relay.terms(terms.evidence))
-        relaying = Relaying(database, notice, clock, runtime.log, settings.relay.terms(terms.evidence))
+        relaying = Relaying(
+            database, notice, runtime.clocks, runtime.log, settings.relay.terms(terms.evidence)
+        )
         view = CustomerView(storage, settings.access_streams)
 
         for name, seconds, run in (

@@ -6,6 +6,7 @@ however often a crash makes this job ask.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
@@ -18,13 +19,19 @@ from idv.notice.v1.customers_pb2_grpc import CustomerServiceStub
 from services.retention import relay_store as store
 from services.retention.relay_store import Relay, RelayWork
 from services.retention.relays import RelayTerms
-from services.runtime.clock import Clock
+from services.runtime.both_clocks import BothClocks
+from services.runtime.clock_guard import agreed_time
 from services.runtime.database import Database
 from services.runtime.instants import timestamp
 from services.runtime.logs import Log
 from services.runtime.resources import customer_name
 
-_TAKEN: Final = timedelta(minutes=2)
+_TAKEN: Final = timedelta(seconds=25)
+"""How long a relay stays with a process that died; each step is shorter, and repeats safely."""
+_CALL_SECONDS: Final = 10.0
+"""A call that hangs, as while notice restarts, holds up the other relays no longer."""
+_LOOK_AGAIN: Final = timedelta(minutes=10)
+"""Between two looks at what this process's clock alone says is to be removed."""
 _FOLLOW: Final = timedelta(seconds=30)
 """Between two looks at a mail that has no final state."""
 _FIRST_RETRY: Final = timedelta(seconds=2)
@@ -36,21 +43,28 @@ class Relaying:
     """Does what is due about relays. Safe in any number of replicas at once."""
 
     def __init__(
-        self, database: Database, notice: grpc.aio.Channel, clock: Clock, log: Log, terms: RelayTerms
+        self, database: Database, notice: grpc.aio.Channel, clocks: BothClocks, log: Log, terms: RelayTerms
     ) -> None:
         self._database = database
         self._customers = CustomerServiceStub(notice)
-        self._clock = clock
+        self._clocks, self._clock = clocks, clocks.process
         self._log = log
         self._terms = terms
 
     async def run(self) -> None:
-        """Does what is due now. What cannot be done yet is put off, each time longer, up to 15 minutes."""
+        """Does what is due now. What cannot be done yet is put off, each time longer, up to 15 minutes.
+
+        Raises what is no refusal or absence; the relay is then put off too.
+        """
         while work := await self._take():
             try:
                 await self._look(work)
             except IdvError as error:
-                await self._put_off(work, error)
+                await self._put_off(work, error.reason_name)
+            except BaseException:  # also where this process ends: the relay waits for no takeover
+                with contextlib.suppress(IdvError):
+                    await self._put_off(work, "INTERNAL")
+                raise
 
     async def _take(self) -> RelayWork | None:
         now = self._clock.now()
@@ -61,11 +75,14 @@ class Relaying:
         async with self._database.transaction([work.tenant]) as connection:
             relay = await store.relay(connection, work.tenant, work.relay)
             now = self._clock.now()
-            if relay is None or self._terms.remove_at(relay) <= now:
+            ended = relay is None or self._terms.remove_at(relay) <= now
+            agreed = await agreed_time(self._clocks, connection) if relay and ended else None
+            if relay is None or (agreed and self._terms.remove_at(relay) <= agreed):
                 await store.remove(connection, work.tenant, work.relay)
                 return
-            if relay.resolve_time is not None:
-                await store.postpone(connection, work.relay, now, self._terms.remove_at(relay), 0)
+            if ended or relay.resolve_time is not None:
+                until = max(self._terms.remove_at(relay), now + _LOOK_AGAIN)
+                await store.postpone(connection, work.relay, now, until, 0)
                 return
         mail_state, remind_time = relay.mail_state, relay.remind_time
         if mail_state in _WAITING:
@@ -90,7 +107,7 @@ class Relaying:
             due_time=timestamp(relay.due_time),
             request_kind=relay.kind,
         )
-        return (await self._customers.SendMessage(request)).delivery.state
+        return (await self._customers.SendMessage(request, timeout=_CALL_SECONDS)).delivery.state
 
     async def _store(
         self, relay: Relay, mail_state: pb.DeliveryState.ValueType, remind_time: datetime | None
@@ -111,10 +128,10 @@ class Relaying:
         if now >= relay.due_time:
             self._log.warning("a relayed request is overdue")
 
-    async def _put_off(self, work: RelayWork, error: IdvError) -> None:
+    async def _put_off(self, work: RelayWork, reason: str) -> None:
         attempts = work.attempts + 1
         delay = min(_FIRST_RETRY * 2 ** min(work.attempts, 10), _LONGEST_RETRY)
         now = self._clock.now()
         async with self._database.transaction() as connection:
             await store.postpone(connection, work.relay, now, now + delay, attempts)
-        self._log.warning("a relayed request is put off", reason=error.reason_name, attempt=attempts)
+        self._log.warning("a relayed request is put off", reason=reason, attempt=attempts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import Final
 
@@ -49,9 +50,17 @@ class Resumption:
             else:
                 await self._deletions.carry_out(item.tenant, item.deletion)
         except (IdvError, SealError) as error:
-            delay = min(_FIRST_RETRY * 2 ** min(item.attempts, 10), _LONGEST_RETRY)
-            now = self._clock.now()
-            async with self._database.transaction() as connection:
-                await store.postpone_work(connection, item.deletion, now, now + delay)
-            reason = error.reason_name if isinstance(error, IdvError) else "SEALED_OTHERWISE"
-            self._log.warning("a deletion is put off", reason=reason, attempt=item.attempts)
+            await self._put_off(
+                item, error.reason_name if isinstance(error, IdvError) else "SEALED_OTHERWISE"
+            )
+        except BaseException:  # also where this process ends: the deletion waits for no takeover
+            with contextlib.suppress(IdvError):
+                await self._put_off(item, "INTERNAL")
+            raise
+
+    async def _put_off(self, item: Work, reason: str) -> None:
+        delay = min(_FIRST_RETRY * 2 ** min(item.attempts, 10), _LONGEST_RETRY)
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            await store.postpone_work(connection, item.deletion, now, now + delay)
+        self._log.warning("a deletion is put off", reason=reason, attempt=item.attempts)

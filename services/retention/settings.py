@@ -169,3 +169,12 @@ class RetentionSettings(ServiceSettings):
     """Streams of accesses that one Customer may hold open with one replica."""
     takeover_seconds: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """Seconds after its last sign of life when a deletion counts as interrupted and the job carries it on."""
+
+    @model_validator(mode="after")
+    def _evidence_outlives_openings(self) -> Self:
+        if self.evidence_days <= self.opening_days:
+            raise checks.fault(
+                "evidence_days is not more than opening_days: receipts would go before their openings",
+                "raise evidence_days or lower opening_days",
+            )
+        return self

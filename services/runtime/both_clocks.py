@@ -64,20 +64,20 @@ class BothClocks:
     def __init__(
         self, process: Clock, database: DatabaseClock, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._process, self._database, self._monotonic = process, database, monotonic
+        self.process, self._database, self._monotonic = process, database, monotonic
         self._told: tuple[datetime, float] | None = None
 
     async def read(self, connection: AsyncConnection) -> Reading:
         """Reads both clocks; how long the statement took counts for neither."""
-        before = self._process.now()
+        before = self.process.now()
         told: datetime = (await connection.execute(_TOLD)).scalar_one()
         self._told = (told, self._monotonic())
-        after, database = self._process.now(), self._database.at(told)
+        after, database = self.process.now(), self._database.at(told)
         return Reading(min(max(database, before), max(before, after)), database)
 
     def now(self) -> datetime:
         """The later of both clocks; before the first reading the process's."""
-        process = self._process.now()
+        process = self.process.now()
         if self._told is None:
             return process
         told, at = self._told

@@ -71,6 +71,14 @@ def judge(reading: Reading, mark: datetime, ceiling: datetime, *, confirmed: boo
     return Verdict(moved, moved)
 
 
+async def agreed_time(clocks: BothClocks, connection: AsyncConnection) -> datetime | None:
+    """The earlier of both clocks; None while they disagree. For what needs no mark: evidence of years."""
+    reading = await clocks.read(connection)
+    if abs(reading.process - reading.database) > TOLERANCE:
+        return None
+    return min(reading.process, reading.database)
+
+
 def mark_table(metadata: MetaData) -> Table:
     """The table `clock_marks` of a service, of one row; its migration makes it and grants SELECT, INSERT,
     UPDATE.

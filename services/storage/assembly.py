@@ -14,6 +14,7 @@ from services.runtime.telemetry import Telemetry
 from services.runtime.tokens import TokenVerifier
 from services.storage.access_details import AccessDetails
 from services.storage.accesses import AccessLog
+from services.storage.ageing import Ageing
 from services.storage.api import Parts, StorageServicer
 from services.storage.authority import KeyAuthority
 from services.storage.changes import Changes
@@ -73,6 +74,7 @@ class Storage:
     erasure: Erasure
     sweep: Sweep
     numbering: Numbering
+    ageing: Ageing
     guard: ClockGuard
 
     async def drop_due_keys(self) -> None:
@@ -145,5 +147,6 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         erasure=erasure,
         sweep=Sweep(database, objects, days, SystemClock(), around.log),
         numbering=numbering,
+        ageing=Ageing(database, around.guard, around.telemetry, timedelta(days=limits.evidence_days)),
         guard=around.guard,
     )

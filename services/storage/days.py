@@ -59,11 +59,11 @@ class Days:
             async with self._database.transaction() as connection:
                 known = await day_store.find(connection, day)
             if known is None:
+                if Epoch.of_day(day).due(self._own_term) <= self._clock.now():
+                    raise _ended(day)  # forgotten years after its end, or never begun
                 await self._make(day)
             elif known.state != day_store.PREPARED:
-                raise IdvError(
-                    Reason.ERROR_REASON_EXPIRED, f"the term of everything received on {day} has ended"
-                )
+                raise _ended(day)
             self._ready.add(day)
 
     async def fix_term(self, day: date, retention_days: int) -> None:
@@ -126,3 +126,7 @@ class Days:
         await self._buckets.ensure(day)
         async with self._database.transaction() as connection:
             await day_store.add(connection, day)
+
+
+def _ended(day: date) -> IdvError:
+    return IdvError(Reason.ERROR_REASON_EXPIRED, f"the term of everything received on {day} has ended")

@@ -71,5 +71,6 @@ def _jobs(storage: Storage, settings: StorageSettings) -> list[PeriodicJob]:
         PeriodicJob("resume-erasures", timedelta(minutes=1), storage.erasure.resume),
         PeriodicJob("number-accesses", timedelta(seconds=0.5), storage.numbering.run, leased=False),
         PeriodicJob("number-left-accesses", timedelta(seconds=10), storage.numbering.run_all),
+        PeriodicJob("ageing", timedelta(hours=1), storage.ageing.run),
         PeriodicJob("sweep-orphans", timedelta(hours=1), storage.sweep.run),
     ]

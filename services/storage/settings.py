@@ -81,6 +81,10 @@ class StorageLimits(BaseModel):
     """Length of that window in minutes; windows begin at whole multiples of it, in UTC."""
     access_totals_days: Annotated[int, Field(ge=1, le=36_600)] = 1095
     """Days for which totals of accesses, without ids, are kept; a purpose not named since is new again."""
+    evidence_days: Annotated[int, Field(ge=90, le=36_600)] = 1096
+    """Days for which it is kept when the keys and the bytes of a day were destroyed, after its removal. At
+    least 90, so that the retention service has logged it long before, whatever was away.
+    """
     erasure_seconds: Annotated[float, Field(ge=0)] = 5.0
     """Seconds after which a call leaves a wide erasure, unreadable already, to be carried on by a repeat."""
 

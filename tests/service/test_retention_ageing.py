@@ -18,7 +18,7 @@ from services.retention.relaying import Relaying
 from services.retention.relays import Relays, RelayTerms
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
-from tests.retention_parts import START, TERMS, HeldStorage, SetClock, replica, serving
+from tests.retention_parts import START, TERMS, HeldStorage, SetClock, replica, serving, together
 
 ACME = "acme"
 SUBJECT = {"subject": "user-17"}
@@ -49,6 +49,22 @@ async def test_a_deletion_is_kept_for_its_term_and_then_only_its_leaf(
     assert await rows(service_database, "log_leaves") == 1
 
 
+async def test_a_single_clock_that_is_ahead_ends_no_evidence(service_database: ServiceDatabase) -> None:
+    async with serving(HeldStorage()) as address, replica(service_database, address) as part:
+        await part.deletions.create(ACME, uuid4(), SUBJECT)
+        part.database_clock.apart = -TERMS.evidence
+        part.clock.time = START + TERMS.evidence
+        await part.resumption.run()
+        (kept,) = await part.deletions.list(ACME, 10, None)
+        assert kept.receipt is not None
+        assert "entry" in kept.receipt, "nor the opening"
+        part.database_clock.apart = timedelta()
+        part.clock.advance(minutes=10)
+        for _ in range(2):
+            await part.resumption.run()
+        assert await part.deletions.list(ACME, 10, None) == []
+
+
 async def test_a_deletion_begun_under_a_clock_that_was_ahead_is_carried_on_when_it_is_set_back(
     service_database: ServiceDatabase,
 ) -> None:
@@ -68,7 +84,7 @@ async def test_a_deletion_begun_under_a_clock_that_was_ahead_is_carried_on_when_
 async def relays(service_database: ServiceDatabase) -> tuple[Relays, Relaying, SetClock]:
     database, clock = Database.open(DatabaseSettings(dsn=service_database.dsn)), SetClock()
     nowhere = grpc.aio.insecure_channel("127.0.0.1:9")
-    relaying = Relaying(database, nowhere, clock, structlog.get_logger(), RELAYS)
+    relaying = Relaying(database, nowhere, together(clock), structlog.get_logger(), RELAYS)
     return Relays(database, clock, RELAYS), relaying, clock
 
 

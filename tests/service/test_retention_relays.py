@@ -29,9 +29,9 @@ from services.retention.relays import Relays, RelayTerms, state
 from services.retention.tables import METADATA
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
-from tests.mail_parts import told
+from tests.mail_parts import STALL, told
 from tests.notice_process import Process, running
-from tests.retention_parts import SetClock
+from tests.retention_parts import SetClock, together
 from tests.waiting import until
 
 TERMS = RelayTerms(due=timedelta(days=30), remind=timedelta(days=7))
@@ -69,7 +69,7 @@ class Desk:
 @asynccontextmanager
 async def desk(database: Database, notice: AioChannel) -> AsyncIterator[Desk]:
     clock = SetClock()
-    relaying = Relaying(database, notice, clock, structlog.get_logger(), TERMS)
+    relaying = Relaying(database, notice, together(clock), structlog.get_logger(), TERMS)
     yield Desk(database, clock, Relays(database, clock, TERMS), relaying)
 
 
@@ -202,6 +202,26 @@ async def test_a_crash_at_any_step_mails_it_once(
             await relay_store.postpone(connection, relay.relay, part.clock.now(), part.clock.now(), 0)
         await part.followed(pb.RELAY_STATE_MAILED)
         assert len(sink.messages()) == 1
+
+
+async def test_a_process_that_ends_while_it_asks_leaves_the_relay_to_the_next_at_once(
+    database: Database,
+) -> None:
+    async with told({"CONNECT": STALL}) as silent:
+        notice = AioChannel(lambda: grpc.aio.insecure_channel(silent.address), timeout=20)
+        async with desk(database, notice) as part:
+            await part.enter()
+            running = asyncio.ensure_future(part.relaying.run())
+
+            async def taken() -> bool:
+                return await _left(database, part.clock.now()) == 0
+
+            await until("the relay is taken", taken)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            assert await _left(database, part.clock.now() + timedelta(seconds=2)) == 1
+        await notice.close()
 
 
 async def test_a_mail_that_failed_for_good_shows(

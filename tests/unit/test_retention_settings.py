@@ -88,3 +88,11 @@ def test_a_witness_that_could_never_count_stops_the_start(
     with pytest.raises(SettingsError) as refusal:
         load_settings(RetentionSettings, with_witnesses(tmp_path, **changes))
     assert [fault.field for fault in refusal.value.faults] == [field]
+
+
+def test_evidence_that_would_go_before_its_opening_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_settings(RetentionSettings, written(tmp_path, opening_days=60, evidence_days=60))
+    (fault,) = refusal.value.faults
+    assert "evidence_days" in fault.problem
+    assert fault.remedy == "raise evidence_days or lower opening_days"

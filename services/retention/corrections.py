@@ -1,7 +1,13 @@
-"""Correction at a Customer's request: judged, put in place in storage, the wrong one's erasure logged."""
+"""Correction at a Customer's request: judged, put in place in storage, the wrong one's erasure logged.
+
+As of a deletion, the ledger's row is committed first. Of what is corrected it holds nothing but the wrong
+record's name, so only a repeat of the call can correct. Whoever carries it on after a crash asks storage
+whether the correction happened: if so, its leaf and receipt follow; if not, it is given up, for good.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -11,12 +17,17 @@ from idv.retention.v1 import rights_pb2 as pb
 from idv.storage.v1 import storage_pb2
 from idv.types.v1 import item_pb2, processing_pb2
 
-from services.retention.deletions import Deletions
+from services.retention.deletion_answers import RETRY
+from services.retention.deletions import ENDED, Deletions
+from services.retention.erasing import REFUSED
 from services.retention.storage_gateway import StorageGateway
+from services.retention.targets import corrected
 from services.runtime.resources import deletion_name, parse_record, session_name
 from services.runtime.validation import refuse_unknown_fields
 
 _FIELD: Final = "items"
+_REFUSED: Final = REFUSED | {Reason.ERROR_REASON_REQUEST_ID_REUSED, Reason.ERROR_REASON_WRONG_STATE}
+"""Answers of storage after which it is settled at once whether there is a correction."""
 
 
 class Corrections:
@@ -30,28 +41,36 @@ class Corrections:
         """The corrected record, and the name of the deletion of the wrong one; a repeat returns the same.
 
         Raises UNKNOWN_FIELD, INVALID_ARGUMENT, ITEM_NOT_REQUESTED for an item that the session does not hold,
-        REQUEST_ID_REUSED, what storage refuses, and UNAVAILABLE where the correction stands but the erasure
-        is not logged yet: a repeat, or the job, goes on.
+        REQUEST_ID_REUSED, what storage refuses, and UNAVAILABLE where it is not made, or not logged, yet: a
+        repeat goes on.
         """
         name = parse_record(request.name, field="name")
         refuse_unknown_fields(request.items, field=_FIELD)
         category, message = _only(request)
         session = await self._storage.session(session_name(name.customer, name.session))
         _check_items(category, message, frozenset(session.items))
-        target = {"record": request.name}
-        request_id = UUID(request.request_id)
-        await self._deletions.check_unused(name.customer, request_id, target)
-        answer = await self._storage.correct(
-            storage_pb2.CorrectRecordRequest(
-                name=request.name,
-                request_id=request.request_id,
-                deletion=str(self._deletions.new_name()),
-                category=category,
-                body=message.SerializeToString(deterministic=True),
-            )
+        target = corrected(request.name)
+        deletion = await self._deletions.record(name.customer, UUID(request.request_id), target)
+        asked = storage_pb2.CorrectRecordRequest(
+            name=request.name,
+            request_id=request.request_id,
+            deletion=str(deletion.deletion),
+            category=category,
+            body=message.SerializeToString(deterministic=True),
         )
-        deletion = await self._deletions.create(name.customer, request_id, target, name=UUID(answer.deletion))
-        return answer.record, deletion_name(name.customer, str(deletion.deletion))
+        try:
+            record = (await self._storage.correct(asked)).record
+        except IdvError as error:
+            if error.reason not in _REFUSED:
+                raise
+            with suppress(IdvError):  # an earlier call may have made it; the job settles what cannot be now
+                await self._deletions.carry_out(name.customer, deletion.deletion)
+            if error.reason == Reason.ERROR_REASON_WRONG_STATE:
+                raise _given_up() from error
+            raise
+        if deletion.state not in ENDED:
+            await self._deletions.carry_out(name.customer, deletion.deletion)
+        return record, deletion_name(name.customer, str(deletion.deletion))
 
 
 def _only(request: pb.CorrectRecordRequest) -> tuple[str, Message]:
@@ -81,3 +100,13 @@ def _check_items(category: str, message: Message, asked: frozenset[str]) -> None
                 field=f"{_FIELD}.{descriptor.name}",
                 remedy="leave the item out",
             )
+
+
+def _given_up() -> IdvError:
+    return IdvError(
+        Reason.ERROR_REASON_UNAVAILABLE,
+        "an earlier call for the correction was interrupted before it changed anything",
+        remedy="repeat the call with the same request id",
+        retry_after=RETRY.total_seconds(),
+        tried=True,
+    )

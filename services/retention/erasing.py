@@ -67,9 +67,12 @@ class Erasing:
     def __init__(self, storage: StorageGateway) -> None:
         self._storage = storage
 
-    async def run(self, deletion: Deletion, target: Target, note: Note) -> list[Outcome] | None:
+    async def run(
+        self, deletion: Deletion, target: Target, note: Note, *, begun_only: bool = False
+    ) -> list[Outcome] | None:
         """The outcome of each target; None when it goes on beyond this call's patience, progress noted.
 
+        `begun_only`: what storage has not begun is not erased, and counts no record.
         Raises what storage raises where a repeat may help: progress is noted before.
         """
         loop = asyncio.get_running_loop()
@@ -81,7 +84,7 @@ class Erasing:
             while len(ended) < len(todo):
                 part = todo[len(ended)]
                 name = erasure_id(deletion.deletion, target, len(ended))
-                outcome = await self._erase(deletion.tenant, name, part)
+                outcome = await self._erase(deletion.tenant, name, part, begun_only=begun_only)
                 if isinstance(outcome, Erasure):  # still running
                     if single:
                         await note(_of_days(outcome))
@@ -109,9 +112,9 @@ class Erasing:
                 found.append(_failed(part, error))
         return found
 
-    async def _erase(self, customer: str, name: UUID, part: Part) -> Outcome | Erasure:
+    async def _erase(self, customer: str, name: UUID, part: Part, *, begun_only: bool) -> Outcome | Erasure:
         try:
-            erasure = await self._storage.erase(customer, name, part.target)
+            erasure = await self._storage.erase(customer, name, part.target, begun_only=begun_only)
         except IdvError as error:
             if error.reason not in REFUSED:
                 raise

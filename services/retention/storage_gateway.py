@@ -47,13 +47,18 @@ class StorageGateway:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = StorageServiceStub(channel)
 
-    async def erase(self, customer: str, deletion: UUID, target: Target) -> Erasure:
+    async def erase(
+        self, customer: str, deletion: UUID, target: Target, *, begun_only: bool = False
+    ) -> Erasure:
         """Erases a target such as `{"subject": "..."}`; a repeat under the same id answers the same.
 
-        While the answer is `running`, a repeat goes on.
+        While the answer is `running`, a repeat goes on. `begun_only`: nothing that has not begun does.
         """
         request = pb.EraseRecordsRequest(
-            parent=customer_name(customer), request_id=str(deletion), target=for_storage(target)
+            parent=customer_name(customer),
+            request_id=str(deletion),
+            target=for_storage(target),
+            begun_only=begun_only,
         )
         left = calls.remaining()
         limit: dict[str, Any] = {} if left is None else {"timeout": left * _SHARE}

@@ -31,6 +31,8 @@ _KINDS: Final = {
     "categories": "category",
 }
 
+_CORRECTED: Final = "corrected"
+
 
 class Part(NamedTuple):
     """One target of a deletion: its kind, its place among those of its kind, and itself."""
@@ -52,6 +54,16 @@ def parse(parent: str, asked: pb.DeletionTarget) -> dict[str, Any]:
     value = getattr(asked, kind)
     _check_name(parent, kind, value, f"target.{kind}")
     return {kind: value}
+
+
+def corrected(record: str) -> Target:
+    """A record that a correction takes the place of: storage erases it in that, and not otherwise."""
+    return {"record": record, _CORRECTED: "true"}
+
+
+def unmarked(target: Target) -> tuple[Target, bool]:
+    """What is to be erased, and whether a correction does it."""
+    return {kind: value for kind, value in target.items() if kind != _CORRECTED}, _CORRECTED in target
 
 
 def parts(target: Target) -> list[Part]:

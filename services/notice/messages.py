@@ -32,6 +32,8 @@ _CHANGE_KINDS = {
     "withdrawn": notice_pb2.NOTICE_CHANGE_KIND_WITHDRAWN,
     "cleared": notice_pb2.NOTICE_CHANGE_KIND_CLEARED,
     "overridden": notice_pb2.NOTICE_CHANGE_KIND_OVERRIDDEN,
+    "paused": notice_pb2.NOTICE_CHANGE_KIND_PAUSED,
+    "resumed": notice_pb2.NOTICE_CHANGE_KIND_RESUMED,
 }
 
 

@@ -129,6 +129,10 @@ class _NoticeChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """Everybody who must be told of it had been told: its gate cleared."""
     NOTICE_CHANGE_KIND_OVERRIDDEN: _NoticeChangeKind.ValueType  # 5
     """An approver cleared its gate by hand."""
+    NOTICE_CHANGE_KIND_PAUSED: _NoticeChangeKind.ValueType  # 6
+    """Its delivery was paused."""
+    NOTICE_CHANGE_KIND_RESUMED: _NoticeChangeKind.ValueType  # 7
+    """Its delivery was resumed."""
 
 class NoticeChangeKind(_NoticeChangeKind, metaclass=_NoticeChangeKindEnumTypeWrapper):
     """What changed in a version's stored state."""
@@ -145,6 +149,10 @@ NOTICE_CHANGE_KIND_CLEARED: NoticeChangeKind.ValueType  # 4
 """Everybody who must be told of it had been told: its gate cleared."""
 NOTICE_CHANGE_KIND_OVERRIDDEN: NoticeChangeKind.ValueType  # 5
 """An approver cleared its gate by hand."""
+NOTICE_CHANGE_KIND_PAUSED: NoticeChangeKind.ValueType  # 6
+"""Its delivery was paused."""
+NOTICE_CHANGE_KIND_RESUMED: NoticeChangeKind.ValueType  # 7
+"""Its delivery was resumed."""
 Global___NoticeChangeKind: _TypeAlias = NoticeChangeKind  # noqa: Y015
 
 @_typing.final
@@ -1047,7 +1055,6 @@ class TermsInterval(_message.Message):
     ANNOUNCE_TIME_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
-    DELIVERY_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
     """The digest of the version, 32 bytes."""
     @_builtins.property
@@ -1066,10 +1073,6 @@ class TermsInterval(_message.Message):
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """The earliest instant at which they can come into force."""
 
-    @_builtins.property
-    def delivery(self) -> Global___NoticeDelivery:
-        """How the version was told to its audience; set once that came to its end, and never changed."""
-
     def __init__(
         self,
         *,
@@ -1078,55 +1081,14 @@ class TermsInterval(_message.Message):
         announce_time: _timestamp_pb2.Timestamp | None = ...,
         digest: _builtins.bytes = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
-        delivery: Global___NoticeDelivery | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "delivery", b"delivery", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "delivery", b"delivery", "digest", b"digest", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announce_time", b"announce_time", "digest", b"digest", "effective_time", b"effective_time", "in_force_time", b"in_force_time", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TermsInterval: _TypeAlias = TermsInterval  # noqa: Y015
-
-@_typing.final
-class NoticeDelivery(_message.Message):
-    """How a version was told to its audience, as of the instant at which its gate cleared."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    AUDIENCE_COUNT_FIELD_NUMBER: _builtins.int
-    ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
-    COVERED_COUNT_FIELD_NUMBER: _builtins.int
-    OVERRIDDEN_COUNT_FIELD_NUMBER: _builtins.int
-    COMPLETE_TIME_FIELD_NUMBER: _builtins.int
-    audience_count: _builtins.int
-    """Customers in the audience, fixed at the announcement."""
-    accepted_count: _builtins.int
-    """Of them, whose mail the mail server accepted."""
-    covered_count: _builtins.int
-    """Of them, whom mail failed to reach for good, and who are covered by the notice on the website."""
-    overridden_count: _builtins.int
-    """Of them, who had not been told when an approver opened the gate."""
-    @_builtins.property
-    def complete_time(self) -> _timestamp_pb2.Timestamp:
-        """When the last of them reached its final state."""
-
-    def __init__(
-        self,
-        *,
-        audience_count: _builtins.int = ...,
-        accepted_count: _builtins.int = ...,
-        covered_count: _builtins.int = ...,
-        overridden_count: _builtins.int = ...,
-        complete_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_count", b"accepted_count", "audience_count", b"audience_count", "complete_time", b"complete_time", "covered_count", b"covered_count", "overridden_count", b"overridden_count"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___NoticeDelivery: _TypeAlias = NoticeDelivery  # noqa: Y015
 
 @_typing.final
 class WatchTermsResponse(_message.Message):

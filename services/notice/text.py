@@ -12,8 +12,8 @@ from markdown_it.token import Token
 from services.notice.faults import Fault, refuse
 from services.notice.terms import Language
 
-MAX_BYTES = 64 * 1024
-"""Ten times what a long notice needs, and little enough that no text takes a parser more than seconds."""
+MAX_BYTES = 128 * 1024
+"""Twenty times what a long notice needs, and little enough that the worst text takes a parser seconds."""
 MAX_TITLE = 120
 ITEMS_MARK = "{{ items }}"
 RETENTION_MARK = "{{ retention_days }}"
@@ -50,7 +50,7 @@ def text_file(language: str) -> str:
 def parse_text(language: Language, markdown: str) -> Text:
     """A text, checked.
 
-    Refused: more than 64 KiB, nothing, no title or several, HTML, images, links that are not https, mailto
+    Refused: more than 128 KiB, nothing, no title or several, HTML, images, links that are not https, mailto
     or within the page, hidden characters and unknown marks. Raises InvalidNoticeError with every fault and
     its line.
     """

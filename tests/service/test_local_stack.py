@@ -18,6 +18,7 @@ from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 from services.local.errors import LocalError
 from services.local.layout import SERVICES
 from services.local.stack import CUSTOMERS, LocalStack
+from services.local.startup import TOOLS
 
 _ABSENT = "customers/acme/sessions/0190a6f0-0000-7000-8000-000000000000"
 
@@ -54,7 +55,7 @@ async def test_tokens_of_its_customers_are_accepted_and_others_refused(stack: Lo
 
 
 async def test_every_identity_has_a_certificate(stack: LocalStack) -> None:
-    tools = {"service:verification", "service:support", "service:officer"}
+    tools = {f"service:{name}" for name in TOOLS}
     services = {f"service:{name}" for name in SERVICES}
     assert set(stack.certificates) == tools | services | {f"customer:{name}" for name in CUSTOMERS}
 

@@ -98,13 +98,13 @@ def test_a_huge_file_is_refused_before_it_is_read_whole(folder: Path) -> None:
     with (folder / "text.en.md").open("wb") as file:
         file.truncate(1 << 40)  # a terabyte of nothing
     (fault,) = faults(folder)
-    assert fault.reason == "Larger than 64 KiB"
+    assert fault.reason == "Larger than 128 KiB"
 
 
 def test_a_notice_of_a_megabyte_is_refused_when_it_comes_by_call() -> None:
     with pytest.raises(InvalidNoticeError) as caught:
         parse(sources("# \n" * 400_000, en="x" * 1_000_000), ITEMS)
-    assert [fault.reason for fault in caught.value.faults] == ["Larger than 128 KiB", "Larger than 64 KiB"]
+    assert [fault.reason for fault in caught.value.faults] == ["Larger than 128 KiB", "Larger than 128 KiB"]
 
 
 def test_a_language_that_is_not_shipped_is_refused() -> None:

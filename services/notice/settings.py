@@ -22,6 +22,7 @@ from services.notice.accounts.customer import envelope_address
 from services.notice.delivery.settings import DeliverySettings
 from services.notice.mail.composing import Sender
 from services.notice.mail.courier import CourierTerms
+from services.notice.mail.domains import DomainLimit, DomainLimits
 from services.notice.mail.schedule import Schedule
 from services.notice.mail.smtp import Relay
 from services.notice.rules import Rules
@@ -35,6 +36,19 @@ def _mail_address(text: str) -> str:
         return envelope_address(text)
     except EmailNotValidError:
         raise checks.fault("this is no e-mail address", "write for example privacy@idv.example") from None
+
+
+class DomainSettings(BaseModel):
+    """What one recipient domain takes, of each replica."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    sessions: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Mails to the domain under way at once. No limit if unset."""
+    per_minute: Annotated[float, Field(gt=0)] | None = None
+    """Mails to the domain in a minute. No limit if unset."""
 
 
 class MailSettings(BaseModel):
@@ -78,6 +92,8 @@ class MailSettings(BaseModel):
     """Minutes after the first, second, … attempt that was put off; the last counts for all that follow."""
     give_up_days: Annotated[float, Field(gt=0, le=30)] = 5.0
     """Days after which a mail that was only ever put off has failed for good."""
+    domains: dict[str, DomainSettings] = Field(default_factory=dict)
+    """Limits by recipient domain, in lower case and its ASCII form. What is above them waits its turn."""
 
     @model_validator(mode="after")
     def _hold_together(self) -> Self:
@@ -123,6 +139,9 @@ class MailSettings(BaseModel):
             takeover=timedelta(seconds=self.takeover_seconds),
             schedule=Schedule(steps, timedelta(days=self.give_up_days)),
             attempt=timedelta(seconds=self.timeout_seconds),
+            domains=DomainLimits(
+                {name: DomainLimit(limit.sessions, limit.per_minute) for name, limit in self.domains.items()}
+            ),
         )
 
 

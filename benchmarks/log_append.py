@@ -26,7 +26,7 @@ from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 
 BATCH = 500
-BATCHES = 8
+BATCHES = 20
 TARGET = 0.5
 
 _TABLES = ("log_leaves", "log_nodes", "log_checkpoints")

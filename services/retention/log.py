@@ -25,6 +25,8 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.start_error import StartError
 
+_NOT_OPENED = "the log is used before it was opened"
+
 
 @dataclass(frozen=True)
 class InclusionProof:
@@ -104,21 +106,8 @@ class TransparencyLog:
         Raises LogDamagedError where the log in the database is not the one that was signed. Holds the log's
         lock until the transaction ends: call it last.
         """
-        await log_store.lock(connection)
-        head = await self._head(connection)
-        known = await log_store.known_sources(connection, [entry.source for entry in entries])
-        fresh = [entry for entry in entries if entry.source not in known]
-        if not fresh:
-            return Appended(head, 0)
-        edge = await self._edge(connection, head)
-        data = [entry.opening.leaf() for entry in fresh]
-        grown = dict(merkle.grow(head.size, edge, map(merkle.leaf_hash, data)))
-        await log_store.add_leaves(connection, head.size, fresh, data, self._clock.now())
-        await log_store.add_nodes(connection, grown)
-        size, nodes = head.size + len(fresh), edge | grown
-        new = self._sign(size, merkle.fold([nodes[node] for node in merkle.subtrees(0, size)]))
-        await log_store.add_head(connection, new)
-        return Appended(new, len(fresh))
+        head, leaves, _ = await self._append(connection, entries)
+        return Appended(head, leaves)
 
     async def append_with_receipt(self, connection: AsyncConnection, entry: Entry) -> tuple[int, str]:
         """Appends one entry that is not logged yet; returns its index and the text of its receipt."""
@@ -129,13 +118,11 @@ class TransparencyLog:
 
     async def append_once(self, connection: AsyncConnection, entry: Entry) -> tuple[int, str] | None:
         """The same for one that may be logged already: then it answers None."""
-        head, leaves = await self.append(connection, [entry])
+        head, leaves, nodes = await self._append(connection, [entry])
         if not leaves:
             return None
         index = head.size - 1
-        plan = merkle.inclusion_plan(index, head.size)
-        nodes = await log_store.nodes(connection, (node for part in plan for node in part))
-        proof = merkle.prove(plan, nodes)
+        proof = merkle.prove(merkle.inclusion_plan(index, head.size), nodes)
         return index, receipts.render(entry.opening, entry.opening.leaf(), index, proof, head.note)
 
     async def locked_head(self, connection: AsyncConnection) -> Head:
@@ -166,14 +153,14 @@ class TransparencyLog:
         Raises INVALID_ARGUMENT where there is no such tree or leaf.
         """
         async with self._database.transaction() as connection:
-            size = await self._size(connection, size, "tree_size")
-            try:
-                plan = merkle.inclusion_plan(index, size)
-            except merkle.ProofError as error:
-                raise _no_such("leaf_index", error) from error
-            whole = merkle.subtrees(0, size)
-            nodes = await log_store.nodes(connection, {node for part in [*plan, whole] for node in part})
-        return InclusionProof(merkle.prove(plan, nodes), size, merkle.fold([nodes[node] for node in whole]))
+            head, nodes = await self._tree(connection, index, size)
+        size = _within(head, size, "tree_size")
+        try:
+            plan = merkle.inclusion_plan(index, size)
+        except merkle.ProofError as error:
+            raise _no_such("leaf_index", error) from error
+        root = merkle.fold([nodes[node] for node in merkle.subtrees(0, size)])
+        return InclusionProof(merkle.prove(plan, nodes), size, root)
 
     async def consistency_proof(self, old: int, new: int | None = None) -> ConsistencyProof:
         """Proves that the tree of `old` leaves is the beginning of that of `new`; by default, of the newest.
@@ -181,7 +168,7 @@ class TransparencyLog:
         Raises INVALID_ARGUMENT where there is no such tree.
         """
         async with self._database.transaction() as connection:
-            size = await self._size(connection, new, "second_size")
+            size = _within(await self._head(connection), new, "second_size")
             try:
                 plan = merkle.consistency_plan(old, size)
             except merkle.ProofError as error:
@@ -189,14 +176,30 @@ class TransparencyLog:
             nodes = await log_store.nodes(connection, {node for part in plan for node in part})
         return ConsistencyProof(merkle.prove(plan, nodes), size)
 
-    async def _edge(self, connection: AsyncConnection, head: Head) -> dict[merkle.Node, bytes]:
+    async def _append(
+        self, connection: AsyncConnection, entries: Sequence[Entry]
+    ) -> tuple[Head, int, dict[merkle.Node, bytes]]:
+        """Appends; returns the head, how many leaves it added, and the nodes above and beside them."""
+        await log_store.lock(connection)
+        head, nodes = await self._tree(connection)
+        known = await log_store.known_sources(connection, [entry.source for entry in entries])
+        fresh = [entry for entry in entries if entry.source not in known]
+        if not fresh:
+            return head, 0, nodes
+        self._check_edge(head, nodes)
+        data = [entry.opening.leaf() for entry in fresh]
+        grown = dict(merkle.grow(head.size, nodes, map(merkle.leaf_hash, data)))
+        size, nodes = head.size + len(fresh), nodes | grown
+        new = self._sign(size, merkle.fold([nodes[node] for node in merkle.subtrees(0, size)]))
+        await log_store.append(connection, head.size, fresh, data, grown, new)
+        return new, len(fresh), nodes
+
+    def _check_edge(self, head: Head, edge: dict[merkle.Node, bytes]) -> None:
         """The nodes that an append builds on: signed over only if they lead to the root signed before."""
         wanted = merkle.subtrees(0, head.size)
-        edge = await log_store.nodes(connection, wanted)
         signed, _ = open_checkpoint(head.note, self._signer.keys)
-        if len(edge) != len(wanted) or merkle.fold([edge[node] for node in wanted]) != signed.root:
+        if edge.keys() != set(wanted) or merkle.fold([edge[node] for node in wanted]) != signed.root:
             raise LogDamagedError(f"the stored nodes do not lead to the signed root of {head.size} leaves")
-        return edge
 
     def _sign(self, size: int, root: bytes) -> Head:
         return Head(size, root, self._signer.sign(size, root), self._clock.now())
@@ -204,14 +207,23 @@ class TransparencyLog:
     async def _head(self, connection: AsyncConnection) -> Head:
         head = await log_store.head(connection)
         if head is None:
-            raise RuntimeError("the log is used before it was opened")
+            raise RuntimeError(_NOT_OPENED)
         return head
 
-    async def _size(self, connection: AsyncConnection, size: int | None, field: str) -> int:
-        head = await self._head(connection)
-        if size is not None and size > head.size:
-            raise _no_such(field, f"the log holds {head.size} leaves")
-        return head.size if size is None else size
+    async def _tree(
+        self, connection: AsyncConnection, leaf: int | None = None, size: int | None = None
+    ) -> tuple[Head, dict[merkle.Node, bytes]]:
+        tree = await log_store.tree(connection, leaf, size)
+        if tree is None:
+            raise RuntimeError(_NOT_OPENED)
+        return tree
+
+
+def _within(head: Head, size: int | None, field: str) -> int:
+    """The size asked for; by default the head's. Raises INVALID_ARGUMENT about `field` where it is more."""
+    if size is not None and size > head.size:
+        raise _no_such(field, f"the log holds {head.size} leaves")
+    return head.size if size is None else size
 
 
 def _no_such(field: str, why: object) -> IdvError:

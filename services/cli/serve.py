@@ -13,7 +13,8 @@ from idv.errors import FieldViolation, IdvError, Reason
 from services.cli.command import Json, command, group
 from services.cli.failure import unavailable
 from services.cli.output import Output
-from services.runtime.settings import ServiceSettings, SettingsError, load_settings
+from services.runtime.settings import ServiceSettings
+from services.runtime.settings_loading import SettingsError, load_settings
 
 app = group("Run one of the four services.")
 

@@ -14,7 +14,8 @@ from services.cli.migrate import Schema
 from services.local.authority import DevelopmentAuthority
 from services.local.tokens import SigningKey
 from services.retention import sealing, signing
-from services.runtime.settings import ServiceSettings, load_settings
+from services.runtime.settings import ServiceSettings
+from services.runtime.settings_loading import load_settings
 from tests.manifests import EXAMPLE, ROLES, container, made_outside, named, pod, rendered, workloads
 
 PLACEHOLDER = "postgresql://somebody:placeholder@database.example:5432/idv"

@@ -16,7 +16,8 @@ import yaml
 from services.local.authority import DevelopmentAuthority
 from services.local.tokens import SigningKey
 from services.retention import sealing, signing
-from services.runtime.settings import ServiceSettings, load_settings
+from services.runtime.settings import ServiceSettings
+from services.runtime.settings_loading import load_settings
 from tests import documents
 from tests.documents import PAGES, ROOT
 

@@ -11,7 +11,7 @@ import yaml
 from services.ingest.settings import IngestSettings
 from services.local.authority import DevelopmentAuthority
 from services.local.tokens import SigningKey
-from services.runtime.settings import SettingsError, load_settings
+from services.runtime.settings_loading import SettingsError, load_settings
 
 
 def loaded(folder: Path, **changes: Any) -> IngestSettings:

@@ -11,7 +11,7 @@ from idv.cosignature import WitnessKey
 from services.local.authority import DevelopmentAuthority
 from services.retention import sealing, signing
 from services.retention.settings import RetentionSettings
-from services.runtime.settings import SettingsError, load_settings
+from services.runtime.settings_loading import SettingsError, load_settings
 
 
 def written(folder: Path, **changes: object) -> Path:

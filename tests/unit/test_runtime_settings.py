@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 from pydantic_settings import SettingsConfigDict
 
 from services.local.authority import DevelopmentAuthority
-from services.runtime.settings import DatabaseSettings, ServiceSettings, SettingsError, load_settings
+from services.runtime.settings import DatabaseSettings, ServiceSettings
+from services.runtime.settings_loading import SettingsError, load_settings
 
 DSN = "postgresql://idv_echo:hunter2@localhost/idv"
 

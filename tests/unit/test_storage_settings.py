@@ -9,7 +9,7 @@ import yaml
 
 from services.local.authority import DevelopmentAuthority
 from services.local.tokens import SigningKey
-from services.runtime.settings import SettingsError, load_settings
+from services.runtime.settings_loading import SettingsError, load_settings
 from services.storage.settings import StorageSettings
 
 OWNER = "postgresql://idv_storage_owner:hunter2@127.0.0.1:5432/idv"

@@ -27,6 +27,7 @@ from services.retention.sealing import TargetSeal
 from services.retention.signing import LogSigner
 from services.retention.storage_gateway import StorageGateway
 from services.runtime.both_clocks import BothClocks
+from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 
@@ -214,11 +215,11 @@ async def serving(
 class SetDatabaseClock:
     """The database's clock, set by a test `apart` from the process's."""
 
-    def __init__(self, clock: SetClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock, self.apart = clock, timedelta()
 
     def at(self, told: datetime) -> datetime:
-        return self._clock.time + self.apart
+        return self._clock.now() + self.apart
 
 
 def together(clock: SetClock) -> BothClocks:

@@ -20,6 +20,7 @@ from idv.notice.v1 import (
 )
 
 from services.notice.accounts.accounts import Accounts
+from services.notice.ageing import Ageing
 from services.notice.api import NoticeApi
 from services.notice.catalogue import CatalogueItem, catalogue
 from services.notice.completions import CompletionApi
@@ -103,6 +104,8 @@ async def serve(runtime: Runtime, settings: NoticeSettings) -> None:
         runtime.every(
             PeriodicJob("cover", timedelta(seconds=telling.cover_seconds), covering.run, leased=False)
         )
+    ageing = Ageing(runtime.database, runtime.clocks, runtime.telemetry, settings.ageing_terms)
+    runtime.every(PeriodicJob("ageing", timedelta(hours=1), ageing.run))
     web = WebServer(application, listen_page, runtime.log, served="public page served")
     async with (
         web,

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from services.notice.accounts.customer import envelope_address
+from services.notice.ageing import AgeingTerms
 from services.notice.delivery.settings import DeliverySettings
 from services.notice.mail.composing import Sender
 from services.notice.mail.courier import CourierTerms
@@ -83,6 +84,7 @@ class MailSettings(BaseModel):
     retry_minutes: Annotated[
         tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=32)
     ] = (
+        0.1,
         1.0,
         5.0,
         15.0,
@@ -183,6 +185,14 @@ class NoticeSettings(ServiceSettings):
     """How Customers are told of a material version; it needs `mail` too. Without it none can be announced."""
     webhook: WebhookSettings | None = None
     """How Customers' webhooks are posted to. Without it none is: Customers are told by mail alone."""
+    evidence_days: Annotated[int, Field(ge=90, le=36600)] = 1096
+    """Days for which the evidence of an ended mail or webhook is kept; and, after its off-boarding, that of a
+    Customer's deliveries and acknowledgements, and what is left of its account.
+    """
+    former_address_days: Annotated[int, Field(ge=1, le=366)] = 30
+    """Days until an address that a Customer replaced is taken out of the evidence of what was sent there, and
+    for which the request ids of changes to accounts are known: their digests cover addresses.
+    """
 
     @field_validator("mail")
     @classmethod
@@ -192,3 +202,8 @@ class NoticeSettings(ServiceSettings):
         if value is not None and value.tls == "none" and info.data.get("environment") != "local":
             raise checks.fault("mail must not be sent without TLS", "set mail.tls to starttls or implicit")
         return value
+
+    @property
+    def ageing_terms(self) -> AgeingTerms:
+        """The terms as the job that ends our own records needs them."""
+        return AgeingTerms(timedelta(days=self.evidence_days), timedelta(days=self.former_address_days))

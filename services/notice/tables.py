@@ -6,6 +6,8 @@ lists and workers find rows without acting for every Customer at once.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -28,9 +30,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.runtime.jobs import lease_table
+
 SCHEMA = "notice"
 METADATA = MetaData(schema=SCHEMA)
 
+SKEW = timedelta(seconds=5)
+"""How far the clocks of two replicas may differ."""
 _INSTANT = DateTime(timezone=True)
 
 versions = Table(
@@ -116,6 +122,7 @@ customer_requests = Table(
     Column("tenant", Text, nullable=False),
     Column("request_id", Uuid, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),  # SHA-256 of method and request
+    Column("age_time", _INSTANT),  # from when on it ages: set by the job that ends it
     PrimaryKeyConstraint("tenant", "request_id"),
 )
 
@@ -127,13 +134,14 @@ mails = Table(
     Column("request_id", Uuid, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),  # SHA-256 of the request: a retry asks the same
     Column("kind", SmallInteger, nullable=False),  # idv.notice.v1.MessageKind
-    Column("recipient", Text, nullable=False),  # as in the envelope
+    Column("recipient", Text, nullable=False),  # as in the envelope; emptied when the address is replaced
     Column("content", LargeBinary),  # the message as it is sent; forgotten at the final state
     Column("state", SmallInteger, nullable=False),  # idv.notice.v1.DeliveryState
     Column("state_time", _INSTANT, nullable=False),
     Column("reply", Text),  # what the mail server said last: the evidence of the final state
     Column("attempts", Integer, nullable=False),
     Column("create_time", _INSTANT, nullable=False),
+    Column("replace_time", _INSTANT),  # since when its address is none of the Customer's any more
     PrimaryKeyConstraint("tenant", "mail"),
     UniqueConstraint("tenant", "request_id"),
 )
@@ -146,6 +154,7 @@ mail_work = Table(
     Column("tenant", Text, nullable=False),
     Column("due_time", _INSTANT, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("set_time", _INSTANT),  # when `due_time` was decided on
     Index(None, "due_time"),
 )
 """Mails that have no final state. Ids only."""
@@ -176,6 +185,7 @@ webhook_work = Table(
     Column("tenant", Text, nullable=False),
     Column("due_time", _INSTANT, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("set_time", _INSTANT),  # when `due_time` was decided on
     Index(None, "due_time"),
 )
 """Messages that have no final state. Ids only."""
@@ -215,6 +225,7 @@ deliveries = Table(
     Column("create_time", _INSTANT, nullable=False),  # when it was put into the queue
     Column("state_time", _INSTANT, nullable=False),
     Column("due_time", _INSTANT),  # while queued
+    Column("set_time", _INSTANT),  # when `due_time` was decided on
     PrimaryKeyConstraint("version", "tenant"),
     Index("ix_deliveries_due", "version", "due_time", postgresql_where=text("due_time IS NOT NULL")),
     Index("ix_deliveries_failed", "version", postgresql_where=text("state = 4")),
@@ -230,6 +241,7 @@ delivery_evidence = Table(
     Column("state", SmallInteger, nullable=False),  # idv.notice.v1.DeliveryState
     Column("reply", Text, nullable=False),  # what the mail server, or the bounce, said last
     Column("reply_time", _INSTANT, nullable=False),
+    Column("replace_time", _INSTANT),  # since when its address is none of the Customer's any more
     PrimaryKeyConstraint("tenant", "version", "recipient"),
 )
 """What explains a delivery's state: the last reply for each address."""
@@ -245,3 +257,5 @@ acknowledgements = Table(
     PrimaryKeyConstraint("tenant", "version", "kind"),
 )
 """Who has seen or accepted which version; the first time counts."""
+
+job_leases = lease_table(METADATA)

@@ -11,19 +11,20 @@ from idv.notice.v1 import customers_pb2 as pb
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notice.tables import audiences, deliveries, versions
+from services.notice.tables import SKEW, audiences, deliveries, versions
 
 _ENROLL = text("SELECT pg_advisory_xact_lock_shared(hashtext('notice.audience'))")
 _FIX = text("SELECT pg_advisory_xact_lock(hashtext('notice.audience'))")
 _EVERYBODY = text(
     "INSERT INTO notice.deliveries"
-    " (version, tenant, state, audience, held, attempts, create_time, state_time, due_time)"
-    " SELECT :version, tenant, 1, true, true, 0, :now, :now, :now FROM notice.customer_ids"
+    " (version, tenant, state, audience, held, attempts, create_time, state_time, due_time, set_time)"
+    " SELECT :version, tenant, 1, true, true, 0, :now, :now, :now, :now FROM notice.customer_ids"
 )
 _TAKE = text(
     "WITH due AS MATERIALIZED (SELECT version, tenant FROM notice.deliveries"
-    "  WHERE version = :version AND due_time <= :now ORDER BY due_time LIMIT :limit FOR UPDATE SKIP LOCKED)"
-    " UPDATE notice.deliveries AS d SET due_time = :until, attempts = d.attempts + 1"
+    "  WHERE version = :version AND due_time IS NOT NULL AND (due_time <= :now OR set_time > :ahead)"
+    "  ORDER BY due_time LIMIT :limit FOR UPDATE SKIP LOCKED)"
+    " UPDATE notice.deliveries AS d SET due_time = :until, set_time = :now, attempts = d.attempts + 1"
     " FROM due WHERE d.version = due.version AND d.tenant = due.tenant"
     " RETURNING d.version, d.tenant, d.attempts, d.create_time"
 )
@@ -34,7 +35,7 @@ _END = text(
     "  JOIN ended e USING (tenant) WHERE version = :version"
     "  AND deliveries.state = ANY (CAST(:from AS smallint[]))"
     "  ORDER BY tenant FOR UPDATE OF deliveries)"
-    " UPDATE notice.deliveries AS d SET state = e.state, due_time = e.due_time,"
+    " UPDATE notice.deliveries AS d SET state = e.state, due_time = e.due_time, set_time = :now,"
     "  state_time = CASE WHEN e.state = d.state THEN d.state_time ELSE :now END,"
     "  held = d.held AND NOT e.state = ANY (CAST(:final AS smallint[]))"
     " FROM ended e, before b WHERE d.version = :version AND d.tenant = e.tenant AND b.tenant = e.tenant"
@@ -125,7 +126,7 @@ async def enroll(connection: AsyncConnection, version: int, tenants: Sequence[st
     """Deliveries for Customers who join after the announcement; the gate does not wait for them."""
     row: dict[str, Any] = {"version": version, "state": pb.DELIVERY_STATE_QUEUED}
     row |= {"audience": False, "held": False}
-    row |= {"attempts": 0, "create_time": now, "state_time": now, "due_time": now}
+    row |= {"attempts": 0, "create_time": now, "state_time": now, "due_time": now, "set_time": now}
     await connection.execute(insert(deliveries), [row | {"tenant": tenant} for tenant in sorted(tenants)])
     await _count(connection, version, {"queued": len(tenants), "pace_queued": len(tenants)})
 
@@ -149,8 +150,11 @@ async def being_told(connection: AsyncConnection) -> list[int]:
 async def take(
     connection: AsyncConnection, version: int, now: datetime, until: datetime, limit: int
 ) -> list[Taken]:
-    """Takes deliveries that are due, the longest due first; nobody else takes them before `until`."""
-    values = {"version": version, "now": now, "until": until, "limit": limit}
+    """Takes deliveries that are due, the longest due first; nobody else takes them before `until`.
+
+    What was decided in the future comes from a clock that was set back since: it is due.
+    """
+    values = {"version": version, "now": now, "until": until, "limit": limit, "ahead": now + SKEW}
     return [Taken(*row) for row in await connection.execute(_TAKE, values)]
 
 
@@ -200,7 +204,7 @@ async def restart(connection: AsyncConnection, version: int, tenant: str, now: d
     """Counts the time and the attempts of a queued delivery anew: it goes to another address."""
     mine = (deliveries.c.version == version) & (deliveries.c.tenant == tenant)
     queued = update(deliveries).where(mine, deliveries.c.state == pb.DELIVERY_STATE_QUEUED)
-    await connection.execute(queued.values(create_time=now, attempts=0, due_time=now))
+    await connection.execute(queued.values(create_time=now, attempts=0, due_time=now, set_time=now))
 
 
 async def set_times(connection: AsyncConnection, version: int, **times: Any) -> None:

@@ -91,6 +91,12 @@ class Courier:
         now, limit = self.clock.now(), self.terms.workers * _TAKEN_AHEAD
         taken: list[tuple[Queue, Parcel]] = []
         for queue in self._queues:
-            parcels = await queue.take(now, now + self.terms.takeover, limit)
+            try:
+                parcels = await queue.take(now, now + self.terms.takeover, limit)
+            except BaseException:  # one queue's absence keeps no other's parcels until the takeover
+                for other in dict.fromkeys(of for of, _ in taken):
+                    with contextlib.suppress(IdvError):
+                        await other.put_back([parcel for of, parcel in taken if of is other], now)
+                raise
             taken += ((queue, parcel) for parcel in parcels)
         return taken

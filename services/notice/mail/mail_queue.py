@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from idv.errors import IdvError
 from idv.notice.v1 import customers_pb2 as pb
 
 from services.notice.accounts.accounts import TenantTransactions
@@ -28,10 +30,17 @@ class MailQueue:
                 works = await store.take(connection, now, until, limit)
             if not works:
                 return []
-            async with self._database.transaction(sorted({work.tenant for work in works})) as connection:
-                mails = await store.mails_of(connection, works)
-                ended = [work for work in works if work.mail not in mails]
-                await store.drop(connection, [work.mail for work in ended])
+            try:
+                tenants = sorted({work.tenant for work in works})
+                async with self._database.transaction(tenants) as connection:
+                    mails = await store.mails_of(connection, works)
+                    ended = [work for work in works if work.mail not in mails]
+                    await store.drop(connection, [work.mail for work in ended])
+            except BaseException:  # also where this process ends: they wait for no takeover
+                with contextlib.suppress(IdvError):
+                    async with self._database.transaction() as connection:
+                        await store.put_back(connection, [work.mail for work in works], now)
+                raise
             if mails:
                 break
         return [

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from idv.notice.v1 import customers_pb2 as pb
-from sqlalchemy import delete, insert, select, text, tuple_, update
+from sqlalchemy import delete, insert, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notice.tables import mail_work, mails
+from services.notice.tables import SKEW, mail_work, mails
 
 _END = text(
     "UPDATE notice.mails AS m SET state = e.state, reply = e.reply, attempts = e.attempts,"
@@ -24,7 +24,7 @@ _END = text(
     " WHERE m.tenant = e.tenant AND m.mail = e.mail AND m.content IS NOT NULL"
 )
 _LATER = text(
-    "UPDATE notice.mail_work AS w SET due_time = e.due_time"
+    "UPDATE notice.mail_work AS w SET due_time = e.due_time, set_time = :now"
     " FROM unnest(CAST(:mails AS uuid[]), CAST(:dues AS timestamptz[])) AS e (mail, due_time)"
     " WHERE w.mail = e.mail AND e.due_time IS NOT NULL"
 )
@@ -48,6 +48,9 @@ class Mail:
     attempts: int = 0
 
 
+_MAIL = [mails.c[name] for name in Mail.__slots__]
+
+
 class Work(NamedTuple):
     """A mail to send, and how often it was taken up for that."""
 
@@ -69,7 +72,7 @@ class End(NamedTuple):
 
 async def by_request(connection: AsyncConnection, tenant: str, request_id: UUID) -> Mail | None:
     """The Customer's mail of that request id."""
-    query = select(mails).where(mails.c.tenant == tenant, mails.c.request_id == request_id)
+    query = select(*_MAIL).where(mails.c.tenant == tenant, mails.c.request_id == request_id)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else Mail(**row._mapping)
 
@@ -84,19 +87,24 @@ async def add(connection: AsyncConnection, new: Mail) -> bool:
     if (await connection.execute(added)).one_or_none() is None:
         return False
     work = {"mail": new.mail, "tenant": new.tenant, "due_time": new.create_time, "attempts": 0}
+    work |= {"set_time": new.create_time}
     await connection.execute(insert(mail_work).values(work))
     return True
 
 
 async def take(connection: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[Work]:
-    """Takes mails that are due, the longest due first; nobody else takes them before `until`."""
-    due = select(mail_work.c.mail).where(mail_work.c.due_time <= now)
+    """Takes mails that are due, the longest due first; nobody else takes them before `until`.
+
+    What was decided in the future comes from a clock that was set back since: it is due.
+    """
+    from_ahead = mail_work.c.set_time > now + SKEW
+    due = select(mail_work.c.mail).where(or_(mail_work.c.due_time <= now, from_ahead))
     due = due.order_by(mail_work.c.due_time).limit(limit).with_for_update(skip_locked=True)
     found = due.cte("due")
     taken = (
         update(mail_work)
         .where(mail_work.c.mail == found.c.mail)
-        .values(due_time=until, attempts=mail_work.c.attempts + 1)
+        .values(due_time=until, set_time=now, attempts=mail_work.c.attempts + 1)
         .returning(mail_work.c.tenant, mail_work.c.mail, mail_work.c.attempts)
     )
     return [Work(*row) for row in await connection.execute(taken)]
@@ -104,7 +112,7 @@ async def take(connection: AsyncConnection, now: datetime, until: datetime, limi
 
 async def mail(connection: AsyncConnection, tenant: str, name: UUID) -> Mail | None:
     """A mail by id."""
-    query = select(mails).where(mails.c.tenant == tenant, mails.c.mail == name)
+    query = select(*_MAIL).where(mails.c.tenant == tenant, mails.c.mail == name)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else Mail(**row._mapping)
 
@@ -112,7 +120,7 @@ async def mail(connection: AsyncConnection, tenant: str, name: UUID) -> Mail | N
 async def mails_of(connection: AsyncConnection, works: Sequence[Work]) -> dict[UUID, Mail]:
     """Those of these mails that have no final state."""
     names = [(work.tenant, work.mail) for work in works]
-    query = select(mails).where(tuple_(mails.c.tenant, mails.c.mail).in_(names))
+    query = select(*_MAIL).where(tuple_(mails.c.tenant, mails.c.mail).in_(names))
     query = query.where(mails.c.content.is_not(None))
     return {row.mail: Mail(**row._mapping) for row in await connection.execute(query)}
 
@@ -132,7 +140,9 @@ async def end(connection: AsyncConnection, ended: Sequence[End], now: datetime) 
     await connection.execute(_END, values)
     await drop(connection, [one.mail for one in ordered if one.due_time is None])
     if any(one.due_time for one in ordered):
-        await connection.execute(_LATER, {"mails": names, "dues": [one.due_time for one in ordered]})
+        await connection.execute(
+            _LATER, {"mails": names, "dues": [one.due_time for one in ordered], "now": now}
+        )
 
 
 async def put_back(connection: AsyncConnection, names: Sequence[UUID], due: datetime) -> None:

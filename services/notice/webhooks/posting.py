@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from idv.errors import IdvError
@@ -27,6 +27,8 @@ from services.runtime.logs import Log
 
 _LOOK_SECONDS: Final = 0.5
 """Real seconds between two looks into an empty outbox: the injected clock may travel."""
+_AGAIN: Final = timedelta(seconds=1)
+"""Until the next attempt after one whose end could not be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,23 @@ class Posting:
             work = await store.take(connection, now, now + self._terms.takeover)
         if work is None:
             return False
+        try:
+            await self._post(work, now)
+        except BaseException:  # also where this process ends: the message waits for no takeover
+            with contextlib.suppress(IdvError):
+                async with self._database.transaction() as connection:
+                    await store.put_back(connection, work, self._clock.now() + _AGAIN)
+            raise
+        return True
+
+    async def _post(self, work: Work, now: datetime) -> None:
         async with self._database.transaction([work.tenant]) as connection:
             message = await store.message(connection, work.tenant, work.webhook)
             if message is None or message.content is None or message.uri is None:
                 await store.drop(connection, work)  # ended by another worker, after this one's was over
-                return True
+                return
         headers = self._signer.headers(str(work.webhook), int(now.timestamp()), message.content)
         await self._record(work, await self._poster.post(message.uri, headers, message.content))
-        return True
 
     async def _record(self, work: Work, attempt: Attempt) -> None:
         now = self._clock.now()
@@ -111,7 +122,7 @@ class Posting:
             if attempt.outcome is Outcome.PUT_OFF:
                 until = self._terms.schedule.next_time(message.create_time, work.attempts, now)
             if until is not None:
-                await store.put_off(connection, work, attempt.reply, until)
+                await store.put_off(connection, work, attempt.reply, now, until)
             else:
                 taken = attempt.outcome is Outcome.ACCEPTED
                 state = pb.NOTIFICATION_STATE_ACCEPTED if taken else pb.NOTIFICATION_STATE_FAILED

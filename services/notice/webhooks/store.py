@@ -8,11 +8,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from idv.retention.v1 import deletions_pb2 as pb
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.notice.tables import webhook_work, webhooks
+from services.notice.tables import SKEW, webhook_work, webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +58,23 @@ async def add(connection: AsyncConnection, new: Message) -> bool:
         return False
     if new.content is not None:
         work = {"webhook": new.webhook, "tenant": new.tenant, "due_time": new.create_time, "attempts": 0}
+        work |= {"set_time": new.create_time}
         await connection.execute(insert(webhook_work).values(work))
     return True
 
 
 async def take(connection: AsyncConnection, now: datetime, until: datetime) -> Work | None:
-    """Takes a message that is due, the longest due first; nobody else takes it before `until`."""
-    due = select(webhook_work.c.webhook).where(webhook_work.c.due_time <= now)
+    """Takes a message that is due, the longest due first; nobody else takes it before `until`.
+
+    What was decided in the future comes from a clock that was set back since: it is due.
+    """
+    from_ahead = webhook_work.c.set_time > now + SKEW
+    due = select(webhook_work.c.webhook).where(or_(webhook_work.c.due_time <= now, from_ahead))
     due = due.order_by(webhook_work.c.due_time).limit(1).with_for_update(skip_locked=True)
     taken = (
         update(webhook_work)
         .where(webhook_work.c.webhook == due.scalar_subquery())
-        .values(due_time=until, attempts=webhook_work.c.attempts + 1)
+        .values(due_time=until, set_time=now, attempts=webhook_work.c.attempts + 1)
         .returning(webhook_work.c.tenant, webhook_work.c.webhook, webhook_work.c.attempts)
     )
     row = (await connection.execute(taken)).one_or_none()
@@ -101,11 +106,21 @@ async def finish(
     await drop(connection, work)
 
 
-async def put_off(connection: AsyncConnection, work: Work, reply: str, until: datetime) -> None:
-    """Stores what the attempt ended in; the next is due at `until`."""
+async def put_back(connection: AsyncConnection, work: Work, due: datetime) -> None:
+    """Gives back what was taken and came to no recorded end."""
+    given = update(webhook_work).where(webhook_work.c.webhook == work.webhook)
+    await connection.execute(given.values(due_time=due, attempts=webhook_work.c.attempts - 1))
+
+
+async def put_off(
+    connection: AsyncConnection, work: Work, reply: str, now: datetime, until: datetime
+) -> None:
+    """Stores what the attempt ended in at `now`; the next is due at `until`."""
     await connection.execute(update(webhooks).where(_it(work)).values(reply=reply, attempts=work.attempts))
     await connection.execute(
-        update(webhook_work).where(webhook_work.c.webhook == work.webhook).values(due_time=until)
+        update(webhook_work)
+        .where(webhook_work.c.webhook == work.webhook)
+        .values(due_time=until, set_time=now)
     )
 
 

@@ -1,4 +1,4 @@
-"""What the contract says of data items, read once from its descriptors: codes, categories, times."""
+"""What the contract says of data items, read once from its descriptors: codes, categories."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ class Item:
 
 
 class Plan:
-    """How messages of one category are read: the item of each field, and the fields that hold times."""
+    """How messages of one category are read: the item of each field."""
 
     def __init__(self, descriptor: Descriptor) -> None:
         self.category: str = descriptor.GetOptions().Extensions[item_pb2.category]
         if not self.category:
             raise ContractError(f"{descriptor.full_name} has no option (idv.types.v1.category)")
         self.items = {field.number: self._item(field) for field in descriptor.fields}
-        self._times = [field for field in descriptor.fields if _holds_time(field)]
 
     def _item(self, field: FieldDescriptor) -> Item:
         codes = {option.code for option in _options(field)}
@@ -45,11 +44,6 @@ class Plan:
         if codes != {option.code} or not option.code:
             raise ContractError(f"{field.full_name} and the fields below it do not carry one notice item")
         return Item(option.code, self.category, option.optional)
-
-    def times(self, message: Message) -> Iterator[tuple[str, Timestamp]]:
-        """The path and value of every time that the client stated."""
-        for field in self._times:
-            yield from _times(message, field)
 
 
 class Catalogue:
@@ -86,28 +80,6 @@ def _options(field: FieldDescriptor) -> Iterator[Any]:
     if kind is not None and kind.full_name != _TIMESTAMP:
         for below in kind.fields:
             yield from _options(below)
-
-
-def _holds_time(field: FieldDescriptor) -> bool:
-    kind = field.message_type
-    return kind is not None and (
-        kind.full_name == _TIMESTAMP or any(_holds_time(below) for below in kind.fields)
-    )
-
-
-def _times(message: Message, field: FieldDescriptor) -> Iterator[tuple[str, Timestamp]]:
-    value = getattr(message, field.name)
-    if isinstance(value, Timestamp):
-        if message.HasField(field.name):
-            yield field.name, value
-        return
-    several = not isinstance(value, Message)
-    for index, child in enumerate(value if several else (value,)):
-        path = f"{field.name}[{index}]" if several else field.name
-        for below in child.DESCRIPTOR.fields:
-            if _holds_time(below):
-                for rest, found in _times(child, below):
-                    yield f"{path}.{rest}", found
 
 
 def instant(value: Timestamp) -> datetime | None:

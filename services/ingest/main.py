@@ -59,7 +59,7 @@ async def main(settings: IngestSettings) -> None:
                 attestation_age=timedelta(days=settings.attestation_days),
                 open_seconds=settings.session_seconds,
             )
-            submissions = Submissions(catalogue, admission, grants, terms, coalescer, calls)
+            submissions = Submissions(admission, grants, terms, coalescer, calls)
             uploads = Uploads(
                 *(admission, grants, terms, inspector, coalescer, storage, upload_bytes),
                 memory=BodyMemory(limits.memory_bytes // 2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,11 +15,11 @@ from idv.storage.v1 import storage_pb2
 
 from services.ingest.admission import Admission
 from services.ingest.coalesce import Coalescer
-from services.ingest.contract import Catalogue, instant
 from services.ingest.limits import RateLimit
 from services.ingest.notice_terms import Terms
 from services.ingest.terms import LiveTerms
 from services.ingest.tokens import Grant, Grants
+from services.runtime.device_times import check_device_times
 from services.runtime.identity import Caller
 from services.runtime.instants import timestamp
 from services.runtime.validation import refuse_unknown_fields
@@ -27,9 +27,6 @@ from services.runtime.validation import refuse_unknown_fields
 ITEMS_MEDIA_TYPE = "application/x-protobuf"
 FIRST = "first"
 """In the place of the category: the first record of a submission, whatever it is, has one id."""
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_AHEAD = timedelta(days=1)
-"""Devices with a wrong time zone are common; a clock that is further ahead says nothing."""
 
 
 class Submissions:
@@ -37,14 +34,12 @@ class Submissions:
 
     def __init__(
         self,
-        catalogue: Catalogue,
         admission: Admission,
         grants: Grants,
         terms: LiveTerms,
         coalescer: Coalescer,
         rate: RateLimit,
     ) -> None:
-        self._catalogue = catalogue
         self._admission = admission
         self._grants = grants
         self._terms = terms
@@ -104,7 +99,7 @@ class Submissions:
         for descriptor, message in present:
             path = f"{field}.{descriptor.name}"
             category = self._admit(message, path, grant, terms)
-            self._check_times(message, path, received)
+            check_device_times(message, path, received)
             header = record_header(
                 *(grant, terms, kept_days(self._terms, grant, terms), request.request_id),
                 *(category, receive_time, ITEMS_MEDIA_TYPE),
@@ -126,17 +121,6 @@ class Submissions:
             if before is not None:
                 self._admission.admit(message, path, grant.items, before, grant.source)
         return self._admission.admit(message, path, grant.items, terms, grant.source)
-
-    def _check_times(self, message: Message, path: str, received: datetime) -> None:
-        for place, value in self._catalogue.plan(message).times(message):
-            moment = instant(value)
-            if moment is None or not _EARLIEST <= moment <= received + _AHEAD:
-                raise IdvError(
-                    Reason.ERROR_REASON_TIME_OUT_OF_RANGE,
-                    "a time of the device is outside of what can be true",
-                    field=f"{path}.{place}",
-                    remedy="correct the device's clock, or leave the time out",
-                )
 
 
 def kept_days(known: LiveTerms, grant: Grant, now: Terms) -> int:

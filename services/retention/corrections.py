@@ -22,6 +22,8 @@ from services.retention.deletions import ENDED, Deletions
 from services.retention.erasing import REFUSED
 from services.retention.storage_gateway import StorageGateway
 from services.retention.targets import corrected
+from services.runtime.clock import Clock
+from services.runtime.device_times import check_device_times
 from services.runtime.resources import deletion_name, parse_record, session_name
 from services.runtime.validation import refuse_unknown_fields
 
@@ -33,22 +35,22 @@ _REFUSED: Final = REFUSED | {Reason.ERROR_REASON_REQUEST_ID_REUSED, Reason.ERROR
 class Corrections:
     """Corrects records."""
 
-    def __init__(self, deletions: Deletions, storage: StorageGateway) -> None:
-        self._deletions = deletions
-        self._storage = storage
+    def __init__(self, deletions: Deletions, storage: StorageGateway, clock: Clock) -> None:
+        self._deletions, self._storage, self._clock = deletions, storage, clock
 
     async def correct(self, request: pb.CorrectRecordRequest) -> tuple[processing_pb2.Record, str]:
         """The corrected record, and the name of the deletion of the wrong one; a repeat returns the same.
 
         Raises UNKNOWN_FIELD, INVALID_ARGUMENT, ITEM_NOT_REQUESTED for an item that the session does not hold,
-        REQUEST_ID_REUSED, what storage refuses, and UNAVAILABLE where it is not made, or not logged, yet: a
-        repeat goes on.
+        TIME_OUT_OF_RANGE, REQUEST_ID_REUSED, what storage refuses, and UNAVAILABLE where it is not made, or
+        not logged, yet: a repeat goes on.
         """
         name = parse_record(request.name, field="name")
         refuse_unknown_fields(request.items, field=_FIELD)
-        category, message = _only(request)
+        category, message, path = _only(request)
         session = await self._storage.session(session_name(name.customer, name.session))
-        _check_items(category, message, frozenset(session.items))
+        _check_items(category, message, path, frozenset(session.items))
+        check_device_times(message, path, self._clock.now())
         target = corrected(request.name)
         deletion = await self._deletions.record(name.customer, UUID(request.request_id), target)
         asked = storage_pb2.CorrectRecordRequest(
@@ -73,8 +75,8 @@ class Corrections:
         return record, deletion_name(name.customer, str(deletion.deletion))
 
 
-def _only(request: pb.CorrectRecordRequest) -> tuple[str, Message]:
-    """The one message of the corrected items, and its category."""
+def _only(request: pb.CorrectRecordRequest) -> tuple[str, Message, str]:
+    """The one message of the corrected items, its category, and its path in the request."""
     present = request.items.ListFields()
     if len(present) != 1 or not present[0][1].ByteSize():
         raise IdvError(
@@ -86,10 +88,10 @@ def _only(request: pb.CorrectRecordRequest) -> tuple[str, Message]:
     descriptor, message = present[0]
     kind = descriptor.message_type
     category: str = kind.GetOptions().Extensions[item_pb2.category] if kind else ""
-    return category, message
+    return category, message, f"{_FIELD}.{descriptor.name}"
 
 
-def _check_items(category: str, message: Message, asked: frozenset[str]) -> None:
+def _check_items(category: str, message: Message, path: str, asked: frozenset[str]) -> None:
     """Raises ITEM_NOT_REQUESTED: a correction brings in nothing that was not asked for."""
     for descriptor, _ in message.ListFields():
         option = descriptor.GetOptions().Extensions[item_pb2.item]
@@ -97,7 +99,7 @@ def _check_items(category: str, message: Message, asked: frozenset[str]) -> None
             raise IdvError(
                 Reason.ERROR_REASON_ITEM_NOT_REQUESTED,
                 f"the session did not ask for {option.code}",
-                field=f"{_FIELD}.{descriptor.name}",
+                field=f"{path}.{descriptor.name}",
                 remedy="leave the item out",
             )
 

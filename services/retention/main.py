@@ -70,7 +70,7 @@ async def main(settings: RetentionSettings) -> None:
         witnesses = _witnesses(runtime, log, names)
         statements = Statements(database, log, storage, clock, runtime.log)
         plans = Plans(database, storage, seal, clock)
-        corrections = Corrections(deletions, storage)
+        corrections = Corrections(deletions, storage, clock)
         relays = Relays(database, clock, settings.relay.terms(terms.evidence))
         relaying = Relaying(
             database, notice, runtime.clocks, runtime.log, settings.relay.terms(terms.evidence)

@@ -10,6 +10,7 @@ import zipfile
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from idv.errors import IdvError
 from idv.retention.v1 import deletions_pb2, rights_pb2
 from idv.types.v1 import data_pb2, processing_pb2
@@ -173,6 +174,12 @@ async def test_a_correction_supersedes_the_wrong_record_which_is_erased_with_a_r
             data_pb2.ItemSet(device_hardware=data_pb2.DeviceHardware(idfv="not asked for")),
             None,
             "ITEM_NOT_REQUESTED",
+        ),
+        (
+            answer.record.name,
+            data_pb2.ItemSet(device_hardware=data_pb2.DeviceHardware(boot_time=Timestamp(seconds=1))),
+            None,
+            "TIME_OUT_OF_RANGE",
         ),
     ):
         assert (await refusal(correct(verification, record, items, used))).reason_name == reason

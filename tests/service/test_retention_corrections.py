@@ -47,7 +47,9 @@ async def correct(database: ServiceDatabase, storage: str, request_id: str) -> t
     items = data_pb2.ItemSet(device_hardware=data_pb2.DeviceHardware(model="X-200"))
     request = rights_pb2.CorrectRecordRequest(name=RECORD, request_id=request_id, items=items)
     async with replica(database, storage) as part, AsyncExit(database, storage) as (_, channel):
-        record, deletion = await Corrections(part.deletions, StorageGateway(channel)).correct(request)
+        record, deletion = await Corrections(part.deletions, StorageGateway(channel), part.clock).correct(
+            request
+        )
         return record.name, deletion
 
 

@@ -60,7 +60,7 @@ class Bench:
     def __init__(self, keys: Keys, grants: Any, in_force: InForce) -> None:
         self.written = Written()
         self.submissions = Submissions(
-            *(CATALOGUE, Admission(CATALOGUE), grants, in_force, self.written, RateLimit(1000, "calls"))  # type: ignore[arg-type]
+            *(Admission(CATALOGUE), grants, in_force, self.written, RateLimit(1000, "calls"))  # type: ignore[arg-type]
         )
         token = keys.signer.sign(session())
         self.caller = Caller(

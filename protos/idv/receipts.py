@@ -20,7 +20,6 @@ A daily statement has the same form.
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import hmac
 import json
@@ -33,47 +32,37 @@ from idv import checkpoint as notes
 from idv import merkle
 from idv.checkpoint import Checkpoint, VerifierKey
 from idv.cosignature import Cosignature, WitnessKey, cosignatures
+from idv.receipt_document import (
+    FORMAT,
+    MAX_SIZE,
+    SALT_SIZE,
+    Opening,
+    ReceiptError,
+    ReceiptFault,
+    canonical,
+    decode,
+    entry_of,
+    opening_of,
+    parse,
+    spell,
+)
 
-FORMAT = "idv-receipt/1"
-SALT_SIZE = 32
-MAX_SIZE = 1 << 17  # bytes
-_FIELDS = {"format": str, "leaf": str, "leaf_index": int, "inclusion_proof": list, "checkpoint": str}
-
-
-class ReceiptFault(enum.Enum):
-    """Why a receipt is refused."""
-
-    TRUNCATED = "truncated"
-    MALFORMED = "malformed"
-    OPENING_MISSING = "opening-missing"
-    ENTRY_ALTERED = "entry-altered"
-    PROOF_WRONG = "proof-wrong"
-    CHECKPOINT_ALTERED = "checkpoint-altered"
-    WRONG_KEY = "wrong-key"
-    OTHER_LOG = "other-log"
-    COSIGNATURE_ALTERED = "cosignature-altered"
-    NOT_WITNESSED = "not-witnessed"
-
-
-class ReceiptError(ValueError):
-    """The receipt proves nothing: `fault` says why, `field` where, the message in one sentence."""
-
-    def __init__(self, fault: ReceiptFault, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.fault = fault
-        self.field = field
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What a leaf commits to: the salt (32 bytes) and the canonical entry (`canonical`)."""
-
-    salt: bytes
-    entry: bytes
-
-    def leaf(self) -> bytes:
-        """The data of the leaf: HMAC-SHA256(salt, entry), 32 bytes."""
-        return hmac.digest(self.salt, self.entry, hashlib.sha256)
+__all__ = [
+    "FORMAT",
+    "MAX_SIZE",
+    "SALT_SIZE",
+    "Opening",
+    "ReceiptError",
+    "ReceiptFault",
+    "VerifiedReceipt",
+    "canonical",
+    "commitment",
+    "leaf_index",
+    "render",
+    "renew",
+    "verify",
+    "without_opening",
+]
 
 
 @dataclass(frozen=True)
@@ -105,16 +94,6 @@ class VerifiedReceipt:
         return hmac.compare_digest(str(self.entry.get("request")), commitment(request_id, target))
 
 
-def canonical(entry: Mapping[str, Any]) -> bytes:
-    """The entry as JSON by RFC 8785: keys sorted, no spaces.
-
-    Entries hold strings, whole numbers within 2**53 and objects of these, under ASCII keys: for those this is
-    the whole of RFC 8785. Raises ValueError for anything else.
-    """
-    _check_plain(entry)
-    return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def commitment(request_id: str, target: Mapping[str, Any]) -> str:
     """The `request` of a deletion's entry: HMAC-SHA256 in hex, keyed by the request id, over the target.
 
@@ -137,14 +116,14 @@ def render(opening: Opening | None, leaf: bytes, leaf_index: int, proof: Sequenc
     }
     if opening is not None:
         document["opening"] = {"entry": json.loads(opening.entry), "salt": notes.encode(opening.salt)}
-    return _spell(document)
+    return spell(document)
 
 
 def without_opening(receipt: str) -> str:
     """The receipt without entry and salt; `verify` then needs them from elsewhere. Raises ReceiptError."""
-    document = _parse(receipt)
+    document = parse(receipt)
     document.pop("opening", None)
-    return _spell(document)
+    return spell(document)
 
 
 def renew(receipt: str, proof: Sequence[bytes], note: str) -> str:
@@ -152,15 +131,15 @@ def renew(receipt: str, proof: Sequence[bytes], note: str) -> str:
 
     `proof` is the leaf's inclusion proof in the tree of that checkpoint. Nothing is verified here.
     """
-    document = _parse(receipt)
+    document = parse(receipt)
     document["inclusion_proof"] = [notes.encode(hash_) for hash_ in proof]
     document["checkpoint"] = note
-    return _spell(document)
+    return spell(document)
 
 
 def leaf_index(receipt: bytes | str) -> int:
     """Where in the log the receipt says that its leaf stands, unverified. Raises ReceiptError."""
-    return int(_parse(receipt)["leaf_index"])
+    return int(parse(receipt)["leaf_index"])
 
 
 def verify(
@@ -179,25 +158,25 @@ def verify(
     ReceiptError.
     """
     keys = _keys(public_key)
-    document = _parse(receipt)
+    document = parse(receipt)
     checkpoint, key = _open_checkpoint(document["checkpoint"], keys)
     cosigned = _cosigned(document["checkpoint"], _witness_keys(witnesses), quorum)
-    leaf = _decode(document["leaf"], "leaf")
-    opened = _opening(document) or opening
+    leaf = decode(document["leaf"], "leaf")
+    opened = opening_of(document) or opening
     if opened is None:
         raise ReceiptError(
             ReceiptFault.OPENING_MISSING, "the receipt holds no entry, and none was given with it", "opening"
         )
     if not hmac.compare_digest(opened.leaf(), leaf):
         raise ReceiptError(ReceiptFault.ENTRY_ALTERED, "the entry is not the one that was logged", "opening")
-    proof = [_decode(hash_, "inclusion_proof") for hash_ in document["inclusion_proof"]]
+    proof = [decode(hash_, "inclusion_proof") for hash_ in document["inclusion_proof"]]
     index = document["leaf_index"]
     try:
         merkle.verify_inclusion(index, checkpoint.size, merkle.leaf_hash(leaf), proof, checkpoint.root)
     except merkle.ProofError as error:
         message = f"the entry is not shown to be in the log at this place: {error}"
         raise ReceiptError(ReceiptFault.PROOF_WRONG, message, "inclusion_proof") from error
-    return VerifiedReceipt(_entry(opened.entry), index, checkpoint, key, cosigned)
+    return VerifiedReceipt(entry_of(opened.entry), index, checkpoint, key, cosigned)
 
 
 def _witness_keys(witnesses: str | Iterable[WitnessKey]) -> list[WitnessKey]:
@@ -234,32 +213,6 @@ def _keys(public_key: str | VerifierKey) -> list[VerifierKey]:
         raise ReceiptError(ReceiptFault.WRONG_KEY, f"the public key cannot be read: {error}") from error
 
 
-def _parse(receipt: bytes | str) -> dict[str, Any]:
-    """The document in a receipt, every field there and of its type, spelled as issued."""
-    try:
-        text = receipt.decode() if isinstance(receipt, bytes) else receipt
-        if len(text.encode()) > MAX_SIZE:
-            raise _malformed(f"the receipt is longer than {MAX_SIZE} bytes")
-    except UnicodeError as error:
-        raise _malformed("the receipt is no text in UTF-8") from error
-    if not text.endswith("\n}\n"):
-        raise ReceiptError(ReceiptFault.TRUNCATED, "the receipt does not end as one does: it was cut short")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _malformed("the receipt is no JSON document") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise _malformed(f"the document is not of the format {FORMAT}", "format")
-    for field, kind in _FIELDS.items():
-        if type(document.get(field)) is not kind:  # a JSON `true` is no number here
-            raise _malformed(f"the receipt's {field} is missing or of another type", field)
-    for field in document.keys() - _FIELDS.keys() - {"opening"}:
-        raise _malformed("the receipt holds a field that receipts do not have", field)
-    if _spell(document) != text:
-        raise _malformed("the receipt is not spelled as it was issued: keep the file as it is")
-    return document
-
-
 def _open_checkpoint(note: str, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, VerifierKey]:
     try:
         return notes.open_checkpoint(note, keys)
@@ -275,63 +228,3 @@ _FAULTS = {
     notes.UnknownKeyError: ReceiptFault.WRONG_KEY,
     notes.OtherLogError: ReceiptFault.OTHER_LOG,
 }
-
-
-def _opening(document: Mapping[str, Any]) -> Opening | None:
-    if "opening" not in document:
-        return None
-    opening = document["opening"]
-    if (
-        not isinstance(opening, dict)
-        or opening.keys() != {"entry", "salt"}
-        or type(opening["salt"]) is not str
-    ):
-        raise _malformed("the receipt's opening is not a salt and an entry", "opening")
-    try:
-        entry = canonical(opening["entry"])
-    except ValueError as error:
-        raise _malformed("the receipt's entry holds what entries do not hold", "opening.entry") from error
-    return Opening(_decode(opening["salt"], "opening.salt"), entry)
-
-
-def _entry(text: bytes) -> Mapping[str, Any]:
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _malformed("the entry is no JSON document", "opening.entry") from error
-    if not isinstance(entry, dict) or type(entry.get("kind")) is not str:
-        raise _malformed("the entry does not say what it stands for", "opening.entry.kind")
-    return entry
-
-
-def _decode(value: object, field: str) -> bytes:
-    try:
-        if not isinstance(value, str):
-            raise _malformed(f"the receipt's {field} is no text", field)
-        data = notes.decode(value, f"the receipt's {field}")
-    except notes.NoteError as error:
-        raise _malformed(str(error), field) from error
-    if len(data) != SALT_SIZE:  # salts, leaves and hashes alike
-        raise _malformed(f"the receipt's {field} is not {SALT_SIZE} bytes long", field)
-    return data
-
-
-def _check_plain(value: object) -> None:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if type(key) is not str or not key.isascii() or isinstance(item, list):
-                raise ValueError("an entry's keys are ASCII, and no entry holds a list")
-            _check_plain(item)
-    elif type(value) is int:
-        if abs(value) >= 1 << 53:
-            raise ValueError("a number in an entry is beyond 2**53")
-    elif type(value) is not str:
-        raise ValueError("an entry holds strings, whole numbers and objects of these")
-
-
-def _spell(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
-
-
-def _malformed(message: str, field: str = "") -> ReceiptError:
-    return ReceiptError(ReceiptFault.MALFORMED, message, field)

@@ -62,7 +62,7 @@ def counted(count: int, noun: str, nouns: str = "") -> str:
 
 def _how(access: processing_pb2.Access) -> str:
     if access.kind == processing_pb2.ACCESS_KIND_LIST:
-        return f"{counted(access.record_count, 'record')} listed"
+        return f"{counted(access.record_count, 'record')} listed" if access.record_count else "session opened"
     if access.kind == processing_pb2.ACCESS_KIND_DESCRIBE:
         return "described"
     return "read" if access.complete else "read, not to its end"

@@ -153,7 +153,11 @@ class Plans:
     async def _sessions(
         self, customer: str, target: Target
     ) -> AsyncIterator[list[storage_pb2.SessionOpening]]:
-        request = storage_pb2.ListSessionsRequest(parent=customer_name(customer), page_size=_PAGE)
+        request = storage_pb2.ListSessionsRequest(
+            parent=customer_name(customer),
+            page_size=_PAGE,
+            purpose=processing_pb2.PURPOSE_RIGHTS_SUPPORT,
+        )
         _choose(request, target)
         while True:
             answer = await self._storage.sessions(request)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from idv.errors import IdvError, Reason
@@ -30,13 +32,30 @@ class Reading:
     ticket: str = ""
 
 
+class SessionSeen(NamedTuple):
+    """A session that was opened, as `AccessDetails.seal` takes it."""
+
+    day: date
+    customer: str
+    session: UUID
+    record: UUID
+    """No record's: it leads to the epoch that the session is sealed under, with which the access dies."""
+
+    @classmethod
+    def of(cls, day: date, customer: str, session: UUID) -> SessionSeen:
+        """The session, with an id of its epoch."""
+        return cls(day, customer, session, ids.new_record_id(day, ids.session_time(session)))
+
+
 class AccessDetails:
     """Seals accesses and opens them."""
 
     def __init__(self, keys: Keyring, clock: Clock, deployment: str) -> None:
         self._keys, self._clock, self._deployment = keys, clock, deployment
 
-    async def seal(self, row: RecordRow, reading: Reading, kind: int, count: int = 1) -> AccessRow:
+    async def seal(
+        self, row: RecordRow | SessionSeen, reading: Reading, kind: int, count: int = 1
+    ) -> AccessRow:
         """The row of an access that happens now, not complete yet; a list's `row` is its last record."""
         now = self._clock.now()
         access = ids.new_access_id(now)

@@ -138,7 +138,7 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
         self, request: storage_pb2.ListSessionsRequest, context: Any
     ) -> storage_pb2.ListSessionsResponse:
         """See the contract."""
-        return await self._parts.session_listing.page(request)
+        return await self._parts.session_listing.page(request, _reading(request))
 
     async def CorrectRecord(
         self, request: storage_pb2.CorrectRecordRequest, context: Any
@@ -219,7 +219,10 @@ class StorageServicer(storage_pb2_grpc.StorageServiceServicer):
 
 
 def _reading(
-    request: storage_pb2.GetRecordRequest | storage_pb2.ReadRecordRequest | storage_pb2.ListRecordsRequest,
+    request: storage_pb2.GetRecordRequest
+    | storage_pb2.ReadRecordRequest
+    | storage_pb2.ListRecordsRequest
+    | storage_pb2.ListSessionsRequest,
 ) -> Reading:
     return Reading(current_caller().name, request.purpose, request.person, request.ticket)
 

@@ -126,7 +126,7 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
         opener=opener,
         reader=reader,
         listing=Listing(database, subjects, opener, details, numbering, around.clocks),
-        session_listing=SessionListing(database, subjects, sessions),
+        session_listing=SessionListing(database, subjects, sessions, details, numbering),
         corrections=corrections,
         accesses=AccessLog(database, details, numbering),
         erasure=erasure,

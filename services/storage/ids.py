@@ -29,6 +29,11 @@ def session_day(session: UUID) -> date:
     return _time(session, version=7).date()
 
 
+def session_time(session: UUID) -> datetime:
+    """When the session was made, to the millisecond. ValueError if the id is of another kind."""
+    return _time(session, version=7)
+
+
 def session_epoch(session: UUID) -> Epoch:
     """The epoch under which the session's own row is sealed."""
     made = _time(session, version=7)

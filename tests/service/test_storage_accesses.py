@@ -9,6 +9,7 @@ import pytest
 from idv.storage.v1 import storage_pb2 as pb
 from idv.types.v1 import processing_pb2
 
+from services.runtime.identity import Caller, CallerKind, run_as
 from services.storage.access_flags import BulkRule
 from tests.storage_parts import Replica, reason
 
@@ -43,6 +44,31 @@ async def test_descriptions_and_lists_name_a_purpose_and_are_listed(storage: Rep
     assert (a_list.kind, a_list.record, a_list.record_count) == (processing_pb2.ACCESS_KIND_LIST, "", 3)
     assert a_list.session == session.name
     assert await listed(storage, resource=records[0].name) == [a_list, described]
+
+
+async def test_sessions_are_opened_for_a_purpose_and_each_leaves_an_access(storage: Replica) -> None:
+    sessions = [await storage.session() for _ in range(2)]
+    record = await storage.write(sessions[0])
+
+    async def opened(service: str = "retention", **fields: object) -> pb.ListSessionsResponse:
+        run_as(Caller(CallerKind.SERVICE, service, credential="certificate"))
+        request = pb.ListSessionsRequest(**{"parent": ACME, "everything": True, **fields})  # type: ignore[arg-type]
+        return await storage.storage.servicer.ListSessions(request, None)
+
+    rights = processing_pb2.PURPOSE_RIGHTS_SUPPORT
+    assert await reason(opened()) == "PURPOSE_REQUIRED"
+    assert await reason(opened("verification", purpose=rights)) == "PURPOSE_NOT_ALLOWED"
+    assert await listed(storage) == []
+    assert len((await opened(purpose=rights)).sessions) == 2
+    accesses = await listed(storage)
+    assert {one.session for one in accesses} == {session.name for session in sessions}
+    assert {(one.kind, one.record, one.record_count) for one in accesses} == {
+        (processing_pb2.ACCESS_KIND_LIST, "", 0)
+    }
+    assert {(one.service, one.purpose, one.complete) for one in accesses} == {("retention", rights, True)}
+    assert len(await listed(storage, resource=record.name)) == 1
+    storage.advance(days=31)
+    assert await listed(storage) == []
 
 
 async def test_bulk_reads_and_new_purposes_are_flagged_and_counted(storage: Replica) -> None:

@@ -9,7 +9,7 @@ from idv.ingest.v1 import ingest_pb2
 from idv.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from idv.storage.v1 import storage_pb2
 from idv.storage.v1.storage_pb2_grpc import StorageServiceStub
-from idv.types.v1 import data_pb2
+from idv.types.v1 import data_pb2, processing_pb2
 
 from services.cli.client import CALL_SECONDS
 from services.cli.demo.calls import open_session, refusal, session_request, submit, upload
@@ -69,7 +69,8 @@ async def renamed_record(stage: Stage) -> str:
     """Even an internal service finds no record of one Customer under the name of another."""
     name = stage.record("A log").name.replace("customers/acme/", "customers/globex/")
     stub = stage.suite.stub(StorageServiceStub, "storage", VERIFICATION)
-    call = stub.GetRecord(storage_pb2.GetRecordRequest(name=name), timeout=CALL_SECONDS)
+    request = storage_pb2.GetRecordRequest(name=name, purpose=processing_pb2.PURPOSE_VERIFICATION)
+    call = stub.GetRecord(request, timeout=CALL_SECONDS)
     return await refusal(call, Reason.ERROR_REASON_NOT_FOUND)
 
 

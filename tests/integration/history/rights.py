@@ -51,13 +51,14 @@ class Reading(Collecting):
     @precondition(lambda self: self.model.records)
     @rule(at=ANY)
     def describe(self, at: int) -> None:
-        """Asks what a record is, which no restriction forbids."""
+        """Asks what a record is, for the purpose that no restriction forbids."""
         record = self.model.records[-1 - at % len(self.model.records)]
         self.do("describe a record", self._describe(record))
 
     async def _describe(self, record: Record) -> None:
-        storage = self.suite.callers.stub(StorageServiceStub, "storage", service("verification"))
-        request = storage_pb2.GetRecordRequest(name=record.name)
+        storage = self.suite.callers.stub(StorageServiceStub, "storage", service("support"))
+        purpose = processing_pb2.PURPOSE_RIGHTS_SUPPORT
+        request = storage_pb2.GetRecordRequest(name=record.name, purpose=purpose)
         found = await self.expect(
             lambda before, after: self.model.reading(
                 record, processing_pb2.PURPOSE_RIGHTS_SUPPORT, before, after

@@ -651,6 +651,9 @@ class ListSessionsRequest(_message.Message):
     EVERYTHING_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`customers/{customer}`."""
     subject: _builtins.str
@@ -661,6 +664,12 @@ class ListSessionsRequest(_message.Message):
     """At most this many, 1 to 1000; 0 means 100."""
     page_token: _builtins.str
     """From the answer before."""
+    purpose: _processing_pb2.Purpose.ValueType
+    """Why. Refused without."""
+    person: _builtins.str
+    """The person, by staff id: required for troubleshooting."""
+    ticket: _builtins.str
+    """The ticket: required for troubleshooting."""
     def __init__(
         self,
         *,
@@ -669,10 +678,13 @@ class ListSessionsRequest(_message.Message):
         everything: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        purpose: _processing_pb2.Purpose.ValueType = ...,
+        person: _builtins.str = ...,
+        ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "filter", b"filter", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "person", b"person", "purpose", b"purpose", "subject", b"subject", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_filter: _TypeAlias = _typing.Literal["subject", "everything"]  # noqa: Y015
     _WhichOneofArgType_filter: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015

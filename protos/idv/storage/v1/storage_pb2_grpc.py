@@ -182,7 +182,8 @@ class StorageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """Opens the sessions of a subject or of a Customer, with their attestations, by creation time.
+        """Opens the sessions of a subject or of a Customer, with their attestations, by creation time, for a purpose. One access for
+        each session is logged before the answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

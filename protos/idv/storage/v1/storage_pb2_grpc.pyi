@@ -50,7 +50,9 @@ class StorageServiceStub:
     answer.
     """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_storage_pb2.ListSessionsRequest, _storage_pb2.ListSessionsResponse]
-    """Opens the sessions of a subject or of a Customer, with their attestations, by creation time."""
+    """Opens the sessions of a subject or of a Customer, with their attestations, by creation time, for a purpose. One access for
+    each session is logged before the answer.
+    """
     CorrectRecord: _grpc.UnaryUnaryMultiCallable[_storage_pb2.CorrectRecordRequest, _storage_pb2.CorrectRecordResponse]
     """Puts a corrected record in the place of a wrong one, which is unreadable when answered. Idempotent by Customer and request
     id. The wrong one's bytes are erased under the returned deletion, which an EraseRecords under that id carries on.
@@ -98,7 +100,9 @@ class StorageServiceAsyncStub(StorageServiceStub):
     answer.
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_storage_pb2.ListSessionsRequest, _storage_pb2.ListSessionsResponse]  # type: ignore[assignment]
-    """Opens the sessions of a subject or of a Customer, with their attestations, by creation time."""
+    """Opens the sessions of a subject or of a Customer, with their attestations, by creation time, for a purpose. One access for
+    each session is logged before the answer.
+    """
     CorrectRecord: _aio.UnaryUnaryMultiCallable[_storage_pb2.CorrectRecordRequest, _storage_pb2.CorrectRecordResponse]  # type: ignore[assignment]
     """Puts a corrected record in the place of a wrong one, which is unreadable when answered. Idempotent by Customer and request
     id. The wrong one's bytes are erased under the returned deletion, which an EraseRecords under that id carries on.
@@ -191,7 +195,9 @@ class StorageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _storage_pb2.ListSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_storage_pb2.ListSessionsResponse, _abc.Awaitable[_storage_pb2.ListSessionsResponse]]:
-        """Opens the sessions of a subject or of a Customer, with their attestations, by creation time."""
+        """Opens the sessions of a subject or of a Customer, with their attestations, by creation time, for a purpose. One access for
+        each session is logged before the answer.
+        """
 
     @_abc_1.abstractmethod
     def CorrectRecord(

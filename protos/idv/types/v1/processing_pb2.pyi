@@ -205,7 +205,9 @@ class _AccessKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessKind
     ACCESS_KIND_DESCRIBE: _AccessKind.ValueType  # 2
     """Its description was read: category, times, size, media type, source."""
     ACCESS_KIND_LIST: _AccessKind.ValueType  # 3
-    """Descriptions of records of the session were listed: one entry for each page and session."""
+    """Descriptions of records of the session were listed: one entry for each page and session. Of no records: what the session was
+    opened with, subject and attestation.
+    """
 
 class AccessKind(_AccessKind, metaclass=_AccessKindEnumTypeWrapper):
     """How a record was seen."""
@@ -217,7 +219,9 @@ ACCESS_KIND_READ: AccessKind.ValueType  # 1
 ACCESS_KIND_DESCRIBE: AccessKind.ValueType  # 2
 """Its description was read: category, times, size, media type, source."""
 ACCESS_KIND_LIST: AccessKind.ValueType  # 3
-"""Descriptions of records of the session were listed: one entry for each page and session."""
+"""Descriptions of records of the session were listed: one entry for each page and session. Of no records: what the session was
+opened with, subject and attestation.
+"""
 Global___AccessKind: _TypeAlias = AccessKind  # noqa: Y015
 
 class _AccessFlag:
@@ -444,7 +448,7 @@ class Access(_message.Message):
     kind: Global___AccessKind.ValueType
     """How the record was seen."""
     record_count: _builtins.int
-    """How many records it concerned: those of a list, else 1."""
+    """How many records it concerned: those of a list, which is 0 where the session itself was seen; else 1."""
     session: _builtins.str
     """The session, `customers/{customer}/sessions/{session}`; for a list, which names no single record, all there is."""
     @_builtins.property

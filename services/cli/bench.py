@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.command import ExitCode, command, group
+from services.cli.command import command, group
+from services.cli.exit_codes import ExitCode
 from services.cli.failure import NotAsPromisedError, usage
 
 app = group("Measure the suite beside the bare limits of this machine.")

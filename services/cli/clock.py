@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from sqlalchemy import MetaData
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.cli.command import ExitCode, Json, command, group
+from services.cli.command import Json, command, group
 from services.cli.database_fault import DRIVER_ERRORS, database_fault
+from services.cli.exit_codes import ExitCode
 from services.cli.failure import end, unavailable
 from services.cli.migrate import Schema, owner_login, owner_setting
 from services.cli.output import Output, facts_table

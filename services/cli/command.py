@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import functools
 import inspect
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from services.cli.failure import reported
+
 Example = tuple[str, str]
 """What one wants, and the line that does it."""
 
-
-class ExitCode(enum.IntEnum):
-    """How `idv` ends."""
-
-    OK = 0
-    REFUSED = 1
-    USAGE = 2
-    UNAVAILABLE = 3
-    NOT_AS_PROMISED = 4
-
-
-EXIT_CODES: Mapping[ExitCode, str] = {
-    ExitCode.OK: "done",
-    ExitCode.REFUSED: "refused",
-    ExitCode.USAGE: "wrong usage",
-    ExitCode.UNAVAILABLE: "unavailable",
-    ExitCode.NOT_AS_PROMISED: "not as promised",
-}
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of a table.")]
 Connect = Annotated[
@@ -90,8 +73,6 @@ def command(
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def run(**options: Any) -> None:
-            from services.cli.failure import reported
-
             with reported(as_json=bool(options.get("as_json"))):
                 answer = function(**options)
                 if inspect.iscoroutine(answer):

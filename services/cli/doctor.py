@@ -9,7 +9,8 @@ from rich.text import Text
 
 from services.cli.checks import CHECKS, Finding, Health, examine
 from services.cli.client import Suite
-from services.cli.command import READY_FILE, Connect, ExitCode, Json, command, group
+from services.cli.command import READY_FILE, Connect, Json, command, group
+from services.cli.exit_codes import ExitCode
 from services.cli.failure import end, unavailable
 from services.cli.output import Output, rows_table
 from services.local.ready import Ready

@@ -12,7 +12,7 @@ import typer
 from idv.errors import IdvError, Reason
 from rich.text import Text
 
-from services.cli.command import EXIT_CODES, ExitCode
+from services.cli.exit_codes import EXIT_CODES, ExitCode
 from services.cli.output import errors_console
 from services.local.errors import LocalError
 

@@ -13,8 +13,9 @@ from urllib.parse import unquote, urlsplit
 import typer
 import yaml
 
-from services.cli.command import ExitCode, Json, command, group
+from services.cli.command import Json, command, group
 from services.cli.database_fault import DRIVER_ERRORS, database_fault
+from services.cli.exit_codes import ExitCode
 from services.cli.failure import end, unavailable, usage
 from services.cli.output import Output, rows_table
 from services.runtime import migrations

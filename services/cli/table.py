@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from services.cli.command import EXIT_CODES, epilog
+from services.cli.command import epilog
+from services.cli.exit_codes import EXIT_CODES
 
 _RUN, _DATA, _PROOF, _CARE = "Run it", "Data in and out", "Notice and proof", "Look after it"
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 from idv.errors import FieldViolation, IdvError, Reason
 
-from services.cli.command import ExitCode
+from services.cli.exit_codes import ExitCode
 from services.cli.failure import NotAsPromisedError, exit_code, reported, sentence, unavailable, usage
 from services.local.errors import LocalError
 from tests.cli_run import idv

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from services.cli.client import Suite
-from services.cli.command import ExitCode, Json, command, group
+from services.cli.command import Json, command, group
 from services.cli.demo import (
     announcing,
     collecting,
@@ -33,6 +33,7 @@ from services.cli.demo import (
 from services.cli.demo.narration import PROMISES, WIDTH, Narration
 from services.cli.demo.probes import Probes
 from services.cli.demo.stage import Shown, Stage, play
+from services.cli.exit_codes import ExitCode
 from services.cli.failure import broken, end, usage
 from services.cli.output import Output
 from services.local.describe import describe

@@ -29,7 +29,8 @@ from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 from tests.mail_parts import SENDER, terms
-from tests.notice_parts import TERMS, TEXT, Replica, SetClock, call, sources
+from tests.notice_parts import TERMS, TEXT, Replica, call, sources
+from tests.set_clock import SetClock
 
 LINKS = Links(b"k" * 32, "https://privacy.idv.example", "bounces.idv.example")
 LETTER_TERMS = LetterTerms(LINKS, "https://privacy.idv.example/", timedelta(days=60))

@@ -26,7 +26,7 @@ from services.notice.mail.smtp import Relay, SmtpSession
 from services.notice.mail.store import Mail
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
-from tests.notice_parts import START, SetClock
+from tests.set_clock import START, SetClock
 
 ACME = Account("acme", "Acme Bank", "privacy@acme.example", "en", "EU", "Europe/Berlin")
 SENDER = Sender("privacy@idv.example", "ID Verification")

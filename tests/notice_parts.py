@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -21,8 +21,8 @@ from services.notice.versions import Call, Versions
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 from services.runtime.web_server import WebServer
+from tests.set_clock import SetClock
 
-START = datetime(2026, 11, 24, 10, tzinfo=UTC)
 ITEMS = catalogue()
 SHIPPED = Path(__file__).parents[1] / "services" / "notice" / "versions" / "1"
 
@@ -38,19 +38,6 @@ items:
     sources: [sdk]
     optional: true
 """
-
-
-class SetClock:
-    """A clock that stands where the test sets it."""
-
-    def __init__(self, now: datetime = START) -> None:
-        self.time = now
-
-    def now(self) -> datetime:
-        return self.time
-
-    def advance(self, **duration: float) -> None:
-        self.time += timedelta(**duration)
 
 
 def sources(terms: str = TERMS, **texts: str) -> Sources:

@@ -30,27 +30,14 @@ from services.runtime.both_clocks import BothClocks
 from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
+from tests.set_clock import START, SetClock
 
 ORIGIN = "idv.example/log"
-START = datetime(2026, 11, 24, 10, tzinfo=UTC)
 FINAL_TIME = datetime(2026, 12, 24, 10, 15, tzinfo=UTC)
 SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SIGNER = LogSigner(ORIGIN, SIGNING_KEY)
 REQUEST_KEY = bytes(range(32, 64))
 TERMS = DeletionTerms(step=timedelta(seconds=60), opening=timedelta(days=30))
-
-
-class SetClock:
-    """A clock that stands where the test sets it."""
-
-    def __init__(self, now: datetime = START) -> None:
-        self.time = now
-
-    def now(self) -> datetime:
-        return self.time
-
-    def advance(self, **duration: float) -> None:
-        self.time += timedelta(**duration)
 
 
 @dataclass

@@ -33,20 +33,11 @@ from services.storage.authority import LocalSlots
 from services.storage.objects import Objects
 from services.storage.settings import ObjectSettings, StorageLimits
 from services.storage.slots import SlotFile
+from tests.set_clock import SetClock
 
 START = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 PURPOSES = (processing_pb2.PURPOSE_VERIFICATION, processing_pb2.PURPOSE_TROUBLESHOOTING)
 ITEMS = ("device.hardware", "log", "face_image")
-
-
-class SetClock:
-    """A clock that stands where the test sets it."""
-
-    def __init__(self, now: datetime = START) -> None:
-        self.time = now
-
-    def now(self) -> datetime:
-        return self.time
 
 
 class SetDatabaseClock:
@@ -67,7 +58,7 @@ class Servers:
     objects: ObjectStore
     directory: Path
     bucket_prefix: str = field(default_factory=lambda: f"idv-{uuid4().hex[:8]}-")
-    clock: SetClock = field(default_factory=SetClock)
+    clock: SetClock = field(default_factory=lambda: SetClock(START))
     jumps_are_meant: bool = True
     signing_key: OKPKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519", {"kid": "test"}))
 

@@ -15,7 +15,8 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from services.local.databases import ServiceDatabase
 from services.notice.folder import read_folder
-from tests.notice_parts import SHIPPED, START, Replica, call, pages, replica, shipped
+from tests.notice_parts import SHIPPED, Replica, call, pages, replica, shipped
+from tests.set_clock import START
 
 CHROMIUM = shutil.which("chromium")
 

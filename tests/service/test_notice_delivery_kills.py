@@ -15,7 +15,7 @@ from services.local.mail import MailSink
 from services.notice.accounts.accounts import AccountCall
 from services.notice.delivery.links import message_id
 from tests.delivery_parts import customer, telling
-from tests.notice_parts import SetClock
+from tests.set_clock import SetClock
 from tests.waiting import until
 
 CUSTOMERS, KILLS = 2000, 25

@@ -16,8 +16,9 @@ from services.local.databases import ServiceDatabase
 from services.notice.folder import Sources, read_folder
 from services.notice.reviewing import Question
 from services.notice.rules import Declared, Wish
-from tests.notice_parts import SHIPPED, START, SetClock, call, pages, replica, shipped
+from tests.notice_parts import SHIPPED, call, pages, replica, shipped
 from tests.service.test_notice_pages import Site
+from tests.set_clock import START, SetClock
 
 EFFECTIVE = START + timedelta(days=40)
 ATOM = "{http://www.w3.org/2005/Atom}"

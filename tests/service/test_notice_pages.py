@@ -19,7 +19,8 @@ from services.local.databases import ServiceDatabase
 from services.notice.terms import Language
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
-from tests.notice_parts import START, Replica, SetClock, narrower, pages, replica, shipped
+from tests.notice_parts import Replica, narrower, pages, replica, shipped
+from tests.set_clock import START, SetClock
 
 
 class Site:

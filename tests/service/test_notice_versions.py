@@ -18,7 +18,8 @@ from services.notice.lifecycle import State
 from services.notice.reviewing import Question
 from services.notice.tables import METADATA
 from services.runtime.database import sqlalchemy_url
-from tests.notice_parts import START, TERMS, Replica, SetClock, call, replica, shipped, sources
+from tests.notice_parts import TERMS, Replica, call, replica, shipped, sources
+from tests.set_clock import START, SetClock
 from tests.waiting import until
 
 IMMATERIAL = TERMS.replace("rights: [know, delete]", "rights: [know, delete, limit]")

@@ -32,7 +32,7 @@ from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 from tests.https_receiver import OK, Answer, drips, floods, receiver, says, stalls
 from tests.mail_parts import ACME
-from tests.notice_parts import SetClock
+from tests.set_clock import SetClock
 from tests.waiting import until
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -18,7 +18,8 @@ from services.retention.relaying import Relaying
 from services.retention.relays import Relays, RelayTerms
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
-from tests.retention_parts import START, TERMS, HeldStorage, SetClock, replica, serving, together
+from tests.retention_parts import TERMS, HeldStorage, replica, serving, together
+from tests.set_clock import START, SetClock
 
 ACME = "acme"
 SUBJECT = {"subject": "user-17"}

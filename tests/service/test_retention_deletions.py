@@ -17,16 +17,8 @@ from idv.storage.v1 import storage_pb2
 
 from services.local.databases import ServiceDatabase
 from services.runtime import calls
-from tests.retention_parts import (
-    FINAL_TIME,
-    SIGNER,
-    START,
-    HeldStorage,
-    Retention,
-    replica,
-    serving,
-    unavailable,
-)
+from tests.retention_parts import FINAL_TIME, SIGNER, HeldStorage, Retention, replica, serving, unavailable
+from tests.set_clock import START
 
 ACME, GLOBEX = "acme", "globex"
 SUBJECT = {"subject": "passport-holder-4711"}

@@ -22,7 +22,8 @@ from services.local.databases import ServiceDatabase
 from services.retention.announcements import Announcements
 from services.retention.expiries import LEAF_KINDS
 from services.retention.store import move_cursor
-from tests.retention_parts import START, HeldStorage, Retention, replica, serving, stamp
+from tests.retention_parts import HeldStorage, Retention, replica, serving, stamp
+from tests.set_clock import START
 
 
 async def sources(part: Retention) -> list[str]:

@@ -18,7 +18,8 @@ from services.retention.entries import Entry, entry
 from services.retention.log import ForeignLogError, LogDamagedError, TransparencyLog
 from services.retention.signing import LogSigner
 from services.runtime.database import Database
-from tests.retention_parts import ORIGIN, SIGNER, SIGNING_KEY, SetClock, replica
+from tests.retention_parts import ORIGIN, SIGNER, SIGNING_KEY, replica
+from tests.set_clock import SetClock
 
 NOWHERE = "127.0.0.1:1"
 

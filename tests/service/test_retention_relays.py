@@ -31,7 +31,8 @@ from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 from tests.mail_parts import STALL, told
 from tests.notice_process import Process, running
-from tests.retention_parts import SetClock, together
+from tests.retention_parts import together
+from tests.set_clock import SetClock
 from tests.waiting import until
 
 TERMS = RelayTerms(due=timedelta(days=30), remind=timedelta(days=7))

@@ -15,7 +15,8 @@ from idv.storage.v1 import storage_pb2
 
 from services.local.databases import ServiceDatabase
 from services.retention import erasing, targets
-from tests.retention_parts import SIGNER, START, HeldStorage, Retention, replica, serving, stamp, unavailable
+from tests.retention_parts import SIGNER, HeldStorage, Retention, replica, serving, stamp, unavailable
+from tests.set_clock import START
 
 ACME = "acme"
 PARENT = "customers/acme"

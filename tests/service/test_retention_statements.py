@@ -20,9 +20,10 @@ from services.local.databases import ServiceDatabase
 from services.retention.log_api import TransparencyLogApi
 from services.retention.statements import Statements
 from services.retention.storage_gateway import StorageGateway
-from tests.retention_parts import SIGNER, START, HeldStorage, Retention, SetClock, replica, stamp, unavailable
+from tests.retention_parts import SIGNER, HeldStorage, Retention, replica, stamp, unavailable
 from tests.service.test_retention_log import NOWHERE, append, entries
 from tests.service.test_retention_witnesses import asking
+from tests.set_clock import START, SetClock
 
 
 class CountingStorage(HeldStorage):

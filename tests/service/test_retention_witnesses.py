@@ -22,8 +22,9 @@ from services.local.databases import DatabaseFactory, ServiceDatabase
 from services.local.witness import Witness as RealWitness
 from services.retention.signing import LogSigner
 from services.retention.witnesses import Witness, Witnesses
-from tests.retention_parts import ORIGIN, SIGNER, Retention, SetClock, replica
+from tests.retention_parts import ORIGIN, SIGNER, Retention, replica
 from tests.service.test_retention_log import NOWHERE, append, entries
+from tests.set_clock import SetClock
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import io
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -26,6 +26,7 @@ from services.runtime.jobs import JobRunner, Leases, PeriodicJob
 from services.runtime.logs import configure
 from services.runtime.settings import DatabaseSettings, TelemetrySettings
 from services.runtime.telemetry import Telemetry
+from tests.set_clock import SetClock
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -46,16 +47,6 @@ def upgrade():
 """
 INSERT = text("INSERT INTO things VALUES (:tenant, :thing)")
 READ = text("SELECT thing FROM things")
-
-
-class SetClock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.time = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
 
 
 @dataclass

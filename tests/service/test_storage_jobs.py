@@ -12,7 +12,8 @@ from idv.storage.v1 import storage_pb2 as pb
 
 from services.storage.stream import BodyRefusedError
 from services.storage.sweep import Sweep
-from tests.storage_parts import START, Replica, Servers, SetClock, reason
+from tests.set_clock import SetClock
+from tests.storage_parts import START, Replica, Servers, reason
 
 
 async def sweep(storage: Replica, real_now: datetime) -> None:

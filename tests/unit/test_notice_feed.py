@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from services.notice import stream
 from services.notice.versions import Shelf
-from tests.notice_parts import START
+from tests.set_clock import START
 from tests.waiting import until
 
 

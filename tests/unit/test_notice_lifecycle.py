@@ -12,7 +12,8 @@ from services.notice.announcing import SETTLE, effective_time, refusals
 from services.notice.content import Version
 from services.notice.lifecycle import Life, State, in_force, is_utc_midnight, state, terms_of_force, upcoming
 from services.notice.terms import parse_terms
-from tests.notice_parts import ITEMS, START, TERMS
+from tests.notice_parts import ITEMS, TERMS
+from tests.set_clock import START
 
 HOUR = timedelta(hours=1)
 MOMENT = timedelta(microseconds=1)

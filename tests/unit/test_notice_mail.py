@@ -18,7 +18,7 @@ from services.notice.mail.composing import FOLDERS, LANGUAGES, TEMPLATES, Compos
 from services.notice.mail.schedule import Outcome, of_reply
 from services.notice.settings import MailSettings, NoticeSettings
 from tests.mail_parts import ACME, MATTER, SCHEDULE, SENDER
-from tests.notice_parts import START
+from tests.set_clock import START
 
 
 def composed(account: Account = ACME, matter: Matter = MATTER) -> EmailMessage:

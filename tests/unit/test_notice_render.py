@@ -14,7 +14,8 @@ from services.notice.render import as_html, as_markdown, groups
 from services.notice.terms import parse_terms
 from services.notice.text import Text
 from services.notice.words import WORDS
-from tests.notice_parts import ITEMS, START, TERMS, TEXT, shipped
+from tests.notice_parts import ITEMS, TERMS, TEXT, shipped
+from tests.set_clock import START
 
 SMALL = parse_terms(TERMS, ITEMS)
 

@@ -18,16 +18,7 @@ from joserfc.jwk import OctKey, OKPKey
 from services.runtime.keysets import KeysUnavailableError, parse_jwks
 from services.runtime.tokens import TokenVerifier, UnknownKeyError, audience_of
 from tests.runtime_process import ISSUER, TENANT, Signer, running
-
-
-class SetClock:
-    """A clock that tests set."""
-
-    def __init__(self) -> None:
-        self.time = datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return self.time
+from tests.set_clock import SetClock
 
 
 @pytest.fixture
@@ -37,7 +28,7 @@ def signer(tmp_path: Path) -> Signer:
 
 @pytest.fixture
 def clock() -> SetClock:
-    return SetClock()
+    return SetClock(datetime.now(UTC))
 
 
 @pytest.fixture

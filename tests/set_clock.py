@@ -1,0 +1,23 @@
+"""A clock for tests of what depends on the time: it moves only when told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 11, 24, 10, tzinfo=UTC)
+"""When a test begins that says nothing else."""
+
+
+class SetClock:
+    """A clock that stands where the test sets it."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.time = now
+
+    def now(self) -> datetime:
+        """Where it stands."""
+        return self.time
+
+    def advance(self, **duration: float) -> None:
+        """Moves it on by a `timedelta` of these parts."""
+        self.time += timedelta(**duration)

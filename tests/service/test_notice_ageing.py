@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg
+import pytest
+from idv.errors import IdvError, Reason
 from idv.notice.v1 import customers_pb2 as pb
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.local.databases import ServiceDatabase
 from services.notice.accounts.accounts import AccountCall
 from services.notice.ageing import Ageing, AgeingTerms
+from services.notice.mail.mail_queue import MailQueue
 from services.runtime.both_clocks import BothClocks
+from services.runtime.database import Database
 from services.runtime.settings import TelemetrySettings
 from services.runtime.telemetry import Telemetry
 from tests.mail_parts import ACME, Post, post, relay, told
@@ -26,6 +31,18 @@ EVIDENCE = (
     "INSERT INTO notice.delivery_evidence (tenant, version, recipient, state, reply, reply_time)"
     " VALUES ('acme', 2, $1, 2, $2, $3)"
 )
+
+
+class AwayForCustomers:
+    """A database that is away whenever rows of Customers are asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def transaction(self, tenants: Sequence[str] = ()) -> AbstractAsyncContextManager[AsyncConnection]:
+        if tenants:
+            raise IdvError(Reason.ERROR_REASON_UNAVAILABLE, "away")
+        return self._database.transaction()
 
 
 @dataclass
@@ -193,3 +210,17 @@ async def test_a_mail_due_under_a_clock_that_was_ahead_goes_out_when_it_is_set_b
         async with told() as server:
             await part.part.courier(relay(server.address)).empty()
         assert len(server.contents) == 1
+
+
+async def test_mails_taken_while_the_database_goes_away_wait_for_no_takeover(
+    service_database: ServiceDatabase,
+) -> None:
+    async with desk(service_database) as part:
+        await part.part.ask()
+        async with told() as server:
+            with pytest.raises(IdvError):
+                await MailQueue(AwayForCustomers(part.part.database)).take(
+                    part.part.clock.now(), part.part.clock.now() + timedelta(minutes=3), 10
+                )
+            await part.part.courier(relay(server.address)).empty()
+            assert len(server.contents) == 1

@@ -248,3 +248,39 @@ async def test_row_level_security_alone_keeps_messages_from_other_customers(bell
         async with bell.database.transaction(tenants) as connection:
             found = await connection.exec_driver_sql("SELECT count(*) FROM notice.webhooks")
             assert found.scalar_one() == rows
+
+
+async def test_a_message_due_under_a_clock_that_was_ahead_is_posted_when_it_is_set_back(
+    bell: Bell, tmp_path: Path
+) -> None:
+    async with receiver(tmp_path) as server:
+        await bell.register(f"https://localhost:{server.port}/")
+        bell.clock.advance(days=400)
+        await bell.ask()
+        bell.clock.advance(days=-400)
+        await bell.posting().empty()
+        assert len(server.requests) == 1
+
+
+async def test_a_worker_that_ends_while_it_posts_leaves_the_message_to_the_next_at_once(
+    bell: Bell, tmp_path: Path
+) -> None:
+    reached = asyncio.Event()
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        reached.set()
+        await asyncio.Event().wait()
+        return ()
+
+    async with receiver(tmp_path) as server:
+        await bell.register(f"https://localhost:{server.port}/")
+        asked = await bell.ask()
+        posting = asyncio.ensure_future(bell.posting(resolve).empty())
+        await reached.wait()
+        posting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await posting
+        bell.clock.advance(seconds=1)
+        await bell.posting().empty()
+        assert len(server.requests) == 1
+    assert (await bell.stored(asked)).attempts == 1

@@ -14,8 +14,13 @@ from idv.retention.v1 import deletions_pb2 as pb
 from idv.retention.v1 import rights_pb2
 
 from services.local.databases import ServiceDatabase
+from services.retention import export_store
+from services.retention.export_plan import Plans
+from services.retention.export_store import KEPT, Export
 from services.retention.relaying import Relaying
 from services.retention.relays import Relays, RelayTerms
+from services.retention.sealing import TargetSeal
+from services.retention.storage_gateway import StorageGateway
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
 from tests.retention_parts import TERMS, HeldStorage, replica, serving, together
@@ -121,3 +126,24 @@ async def test_a_relay_put_off_under_a_clock_that_was_ahead_is_looked_at_when_it
         assert await admin.fetchval("SELECT set_time FROM retention.relay_work") == START < ahead
     finally:
         await admin.close()
+
+
+async def test_what_an_export_kept_is_forgotten_a_day_later_or_once_the_clock_is_set_back(
+    service_database: ServiceDatabase,
+) -> None:
+    async with Database.open(DatabaseSettings(dsn=service_database.dsn)) as database:
+        for begun, forgotten in ((START, START + KEPT), (START + timedelta(days=400), START)):
+            export = Export(ACME, uuid4(), b"", begun, 1, planned=True)
+            async with database.transaction([ACME]) as connection:
+                await export_store.add(connection, export, begun + KEPT)
+                await export_store.add_rows(connection, export, export_store.Kind.RECORD, 0, [b"sealed"])
+            clock, channel = SetClock(forgotten), grpc.aio.insecure_channel("127.0.0.1:9")
+            plans = Plans(database, StorageGateway(channel), TargetSeal(REQUEST_KEY), clock)
+            if forgotten > begun:
+                clock.advance(seconds=-1)
+                await plans.forget_due()
+                assert await rows(service_database, "export_rows") == 1
+                clock.advance(seconds=1)
+            await plans.forget_due()
+            for table in ("exports", "export_rows", "export_work"):
+                assert await rows(service_database, table) == 0

@@ -245,6 +245,17 @@ async def test_a_dead_holders_lease_is_taken_over(database: Database) -> None:
     assert await heir.renew(_job())
 
 
+async def test_a_process_takes_its_own_left_over_lease_again_at_once(database: Database) -> None:
+    """As after a run whose end could not be stored, because the database was away."""
+    clock = SetClock()
+    mine, other = (Leases(database, clock, schema="echo") for _ in range(2))
+    assert await mine.take(_job())
+    assert not await other.take(_job())
+    assert await mine.take(_job())
+    await mine.give_back(_job(), clock.time + timedelta(hours=1))
+    assert not await mine.take(_job()), "once its end is stored it runs once a period"
+
+
 async def test_a_clock_set_back_does_not_block_a_job(database: Database) -> None:
     clock = SetClock()
     before, after = (Leases(database, clock, schema="echo") for _ in range(2))

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import asyncpg
 from idv.storage.v1 import storage_pb2 as pb
+from sqlalchemy import text
 
 from services.storage.settings import StorageLimits
 from tests.storage_parts import START, Replica, Servers, reason
@@ -73,3 +74,22 @@ async def test_a_clock_that_jumped_forgets_nothing_until_an_operator_confirms(se
         storage.advance(days=TERM.days)
         await storage.storage.ageing.run()
         assert all((await kept(servers)).values())
+
+
+async def test_totals_of_accesses_end_with_their_term_and_windows_a_day_after(storage: Replica) -> None:
+    limits = StorageLimits()
+    await storage.read((await storage.write(await storage.session())).name)
+    await storage.storage.numbering.run_all()
+    storage.advance(days=2)
+    await storage.storage.numbering.run_all()
+    assert await counted(storage, "access_windows") == 0
+    assert await counted(storage, "access_totals") == 1
+    storage.advance(days=limits.access_totals_days)
+    await storage.storage.numbering.run_all()
+    assert await counted(storage, "access_totals") == 0
+
+
+async def counted(storage: Replica, table: str) -> int:
+    """How many rows of the Customer there are in a table."""
+    async with storage.around.database.transaction(["acme"]) as connection:
+        return int(await connection.scalar(text(f"SELECT count(*) FROM storage.{table}")))  # noqa: S608  # a name of this file

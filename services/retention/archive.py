@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.retention.export_plan import Plans, cannot_resume
 from services.retention.export_store import Export, Kind
@@ -13,7 +14,13 @@ from services.retention.zip_stream import Entry, descriptor, directory_entry, en
 
 _PIECE: Final = 256 * 1024
 
-Make = Callable[[], Awaitable[bytes]]
+
+class Made(NamedTuple):
+    """An entry that is made in memory; `check` is asked right before its first byte is given out."""
+
+    path: str
+    make: Callable[[], Awaitable[bytes]]
+    check: Callable[[], Awaitable[None]] | None = None
 
 
 class Archive:
@@ -36,22 +43,31 @@ class Archive:
         """How many bytes of the archive are made or skipped."""
         return self._position
 
-    async def add(self, path: str, make: Make) -> AsyncGenerator[bytes, None]:
-        """An entry that is made in memory."""
-        known = await self._next()
-        if self._skip(known):
-            return
-        body = await make()
-        entry = Entry(path, len(body), zlib.crc32(body), hashlib.sha256(body).hexdigest())
-        self._settle(entry, known)
+    async def add(self, *made: Made) -> AsyncGenerator[bytes, None]:
+        """Entries that are made in memory, at once: their digests are kept together."""
+        todo: list[tuple[int, Made, Entry | None]] = []
+        for one in made:
+            known = await self._next()
+            if todo or not self._skip(known):
+                todo.append((self._number - 1, one, known))
+        bodies = await asyncio.gather(*(one.make() for _, one, _ in todo))
+        entries = [
+            Entry(one.path, len(body), zlib.crc32(body), hashlib.sha256(body).hexdigest())
+            for (_, one, _), body in zip(todo, bodies, strict=True)
+        ]
+        for (number, _, known), entry in zip(todo, entries, strict=True):
+            self._settle(number, entry, known)
         await self._keep()
-        for piece in self._cut(local_header(path)):
-            yield piece
-        for start in range(0, len(body), _PIECE):
-            for piece in self._cut(body[start : start + _PIECE]):
+        for (_, one, _), entry, body in zip(todo, entries, bodies, strict=True):
+            if one.check is not None:
+                await one.check()
+            for piece in self._cut(local_header(one.path)):
                 yield piece
-        for piece in self._cut(descriptor(entry)):
-            yield piece
+            for start in range(0, len(body), _PIECE):
+                for piece in self._cut(body[start : start + _PIECE]):
+                    yield piece
+            for piece in self._cut(descriptor(entry)):
+                yield piece
 
     async def stream(
         self, path: str, pieces: Callable[[], AsyncIterator[bytes]]
@@ -69,7 +85,7 @@ class Archive:
             for piece in self._cut(body):
                 yield piece
         entry = Entry(path, size, crc, digest.hexdigest())
-        self._settle(entry, known)
+        self._settle(self._number - 1, entry, known)
         for piece in self._cut(descriptor(entry)):
             yield piece
 
@@ -102,9 +118,9 @@ class Archive:
         self._position += known.length
         return True
 
-    def _settle(self, entry: Entry, known: Entry | None) -> None:
+    def _settle(self, number: int, entry: Entry, known: Entry | None) -> None:
         if known is None:
-            self._fresh[self._number - 1] = entry
+            self._fresh[number] = entry
         elif known != entry:
             raise cannot_resume(f"{entry.path} would not be the same")
 

@@ -6,7 +6,6 @@ manifest. Memory holds one page of the plan and one chunk of a body, and the acc
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -15,17 +14,16 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import grpc
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
 from idv.errors import IdvError, Reason
 from idv.notice.v1 import notice_pb2
 from idv.notice.v1.notice_pb2_grpc import NoticeServiceStub
 from idv.storage.v1 import storage_pb2
 
 from services.retention import export_index
-from services.retention.archive import Archive
-from services.retention.export_items import ITEMS, described, items
+from services.retention.archive import Archive, Made
+from services.retention.export_items import ITEMS
 from services.retention.export_plan import Plans, cannot_resume
+from services.retention.export_reading import Reading, as_dict, as_json
 from services.retention.export_store import Export, Kind
 from services.retention.storage_gateway import StorageGateway
 from services.retention.targets import Target
@@ -39,6 +37,8 @@ _MESSAGE: Final = 256 * 1024
 _WHOLE: Final = 64 * 1024
 """A piece of at least so many bytes is a message of its own, and not copied."""
 _PAGE: Final = 1000
+_GROUP: Final = 8
+"""Records that are read at once. It decides the order of an archive's entries."""
 
 
 class Part(NamedTuple):
@@ -97,7 +97,7 @@ class Exports:
                 yield piece
         async for opening in self._plans.sessions(export, target):
             async for piece in archive.add(
-                _session_path(opening.session.name), self._session(opening, export)
+                Made(_session_path(opening.session.name), self._session(opening, export))
             ):
                 yield piece
         async for piece in self._records(archive, export):
@@ -124,21 +124,24 @@ class Exports:
             notice = (await self._notice.GetNotice(request)).notice
             if text:
                 return "\n\n".join(f"# {one.title}\n\n{one.markdown}" for one in notice.texts).encode()
-            return _json({"version": version, "sha256": notice.digest.hex(), "terms": _dict(notice.terms)})
+            return as_json(
+                {"version": version, "sha256": notice.digest.hex(), "terms": as_dict(notice.terms)}
+            )
 
-        async for piece in archive.add(f"notices/{version}/terms.json", lambda: made(text=False)):
-            yield piece
-        async for piece in archive.add(f"notices/{version}/text.md", lambda: made(text=True)):
+        async for piece in archive.add(
+            Made(f"notices/{version}/terms.json", lambda: made(text=False)),
+            Made(f"notices/{version}/text.md", lambda: made(text=True)),
+        ):
             yield piece
 
     def _session(self, opening: storage_pb2.SessionOpening, export: Export) -> Any:
         async def made() -> bytes:
             accesses = [access async for access in self._accesses(export, opening.session.name)]
-            return _json(
+            return as_json(
                 {
-                    "session": _dict(opening.session),
+                    "session": as_dict(opening.session),
                     "subject": opening.subject,
-                    "attestation": _dict(opening.attestation),
+                    "attestation": as_dict(opening.attestation),
                     "accesses": accesses,
                 }
             )
@@ -154,40 +157,54 @@ class Exports:
             page = await self._storage.accesses(request)
             for access in page.accesses:
                 if access.access_time.ToDatetime(UTC) < export.start_time:
-                    yield _dict(access)
+                    yield as_dict(access)
             request.page_token = page.next_page_token
             if not request.page_token:
                 return
 
     async def _records(self, archive: Archive, export: Export) -> AsyncIterator[bytes]:
-        """Each record's JSON, and for an image or document the original beside it; both from one reading.
+        """A group at a time: the JSON of each record, then the originals; both from one reading of each.
 
-        While one is sent the next is opened: storage and whoever receives need not wait for each other.
+        While one group is sent the next is opened: storage and whoever receives need not wait for each other.
         """
-        ahead: _Reading | None = None
-        async with aclosing(self._plans.rows(export, Kind.RECORD)) as rows:
-            record = await anext(rows, None)
-            while record is not None:
-                following = await anext(rows, None)
-                reading = ahead or _Reading(self._storage, record)
-                ahead = None
+        ahead: list[Reading] = []
+        async with aclosing(self._groups(export)) as groups:
+            group = await anext(groups, None)
+            while group:
+                following = await anext(groups, None)
+                readings = ahead or [Reading(self._storage, record) for record in group]
+                ahead = []
                 try:
-                    async for piece in archive.add(export_index.json_path(record), reading.json):
+                    made = [Made(export_index.json_path(one.record), one.json, one.check) for one in readings]
+                    async for piece in archive.add(*made):
                         yield piece
-                    if reading.begun and following is not None:
-                        ahead = _Reading(self._storage, following)
-                        ahead.begin()
-                    if record["media_type"] != ITEMS:
-                        original = export_index.original_path(record)
-                        async for piece in archive.stream(original, reading.body):
-                            yield piece
+                    if any(one.begun for one in readings):
+                        ahead = [Reading(self._storage, record) for record in following or ()]
+                        for one in ahead:
+                            one.begin()
+                    for one in readings:
+                        if one.record["media_type"] != ITEMS:
+                            original = export_index.original_path(one.record)
+                            async for piece in archive.stream(original, one.body):
+                                yield piece
                 except BaseException as error:
-                    if ahead is not None:
-                        ahead.close()
+                    for one in ahead:
+                        one.close()
                     raise (_gone(error) if isinstance(error, IdvError) else error) from error.__cause__
                 finally:
-                    reading.close()
-                record = following
+                    for one in readings:
+                        one.close()
+                group = following
+
+    async def _groups(self, export: Export) -> AsyncGenerator[list[dict[str, Any]], None]:
+        group: list[dict[str, Any]] = []
+        async for record in self._plans.rows(export, Kind.RECORD):
+            group.append(record)
+            if len(group) == _GROUP:
+                yield group
+                group = []
+        if group:
+            yield group
 
     async def _with_paths(self, export: Export) -> AsyncIterator[dict[str, Any]]:
         async for session in self._plans.rows(export, Kind.SESSION):
@@ -197,57 +214,6 @@ class Exports:
             if record["media_type"] != ITEMS:
                 paths.append(export_index.original_path(record))
             yield record | {"paths": paths}
-
-
-class _Reading:
-    """One reading of a record, begun when first needed: the access log tells of one."""
-
-    def __init__(self, storage: StorageGateway, record: dict[str, Any]) -> None:
-        self._storage, self._record = storage, record
-        self._call: Any = None
-        self._parts: AsyncIterator[storage_pb2.ReadRecordResponse] | None = None
-        self._opening: asyncio.Task[storage_pb2.RecordOpening] | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether storage was asked."""
-        return self._opening is not None
-
-    def begin(self) -> asyncio.Task[storage_pb2.RecordOpening]:
-        """Asks storage, once."""
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-        return self._opening
-
-    async def json(self) -> bytes:
-        """The record as JSON: what is known of it, and its items or its description."""
-        opening, category = await self.begin(), self._record["category"]
-        value = {"record": _dict(opening.record)}
-        if self._record["media_type"] == ITEMS:
-            whole = b"".join([piece async for piece in self.body()])
-            value["items"] = _dict(items(category, whole))
-        else:
-            value["description"] = _dict(described(category, opening.description))
-        return _json(value)
-
-    async def body(self) -> AsyncIterator[bytes]:
-        """The plain body, in chunks."""
-        await self.begin()
-        if self._parts is not None:
-            async for part in self._parts:
-                yield part.chunk
-
-    def close(self) -> None:
-        """Ends the reading where it stands."""
-        if self._opening is not None and not self._opening.cancel() and not self._opening.cancelled():
-            self._opening.exception()  # looked at: nobody waits for it any more
-        if self._call is not None:
-            self._call.cancel()
-
-    async def _open(self) -> storage_pb2.RecordOpening:
-        self._call = self._storage.read(self._record["name"])
-        self._parts = aiter(self._call)
-        return (await anext(self._parts)).opening
 
 
 async def _manifest(archive: Archive, export: Export) -> AsyncIterator[bytes]:
@@ -273,11 +239,3 @@ def _gone(error: IdvError) -> IdvError:
 
 def _session_path(name: str) -> str:
     return f"sessions/{name.rpartition('/')[2]}.json"
-
-
-def _dict(message: Message) -> dict[str, Any]:
-    return MessageToDict(message, preserving_proto_field_name=True)
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()

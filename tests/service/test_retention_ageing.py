@@ -23,7 +23,7 @@ from services.retention.sealing import TargetSeal
 from services.retention.storage_gateway import StorageGateway
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
-from tests.retention_parts import TERMS, HeldStorage, replica, serving, together
+from tests.retention_parts import REQUEST_KEY, TERMS, HeldStorage, replica, serving, together
 from tests.set_clock import START, SetClock
 
 ACME = "acme"

@@ -11,10 +11,10 @@ from idv.errors import IdvError, Reason
 from idv.types.v1 import processing_pb2
 
 from services.runtime.clock import Clock
+from services.runtime.instants import timestamp
 from services.runtime.resources import record_name, session_name
 from services.storage import access_flags, ids
 from services.storage.associated import Binding
-from services.storage.instants import timestamp
 from services.storage.keys import Keyring
 from services.storage.store.accesses import LIST, AccessRow
 from services.storage.store.records import RecordRow

@@ -13,6 +13,7 @@ from idv.storage.v1 import storage_pb2, storage_pb2_grpc
 
 from services.runtime.database import Database
 from services.runtime.identity import current_caller
+from services.runtime.instants import timestamp
 from services.runtime.resources import parse_record, parse_session
 from services.storage import pages
 from services.storage.access_details import Reading
@@ -20,7 +21,6 @@ from services.storage.accesses import AccessLog
 from services.storage.corrections import Corrections
 from services.storage.erasure import Erasure
 from services.storage.inspection import Inspection
-from services.storage.instants import timestamp
 from services.storage.listing import Listing
 from services.storage.opt_outs import OptOuts
 from services.storage.preview import Preview

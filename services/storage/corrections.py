@@ -19,12 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
+from services.runtime.instants import timestamp
 from services.runtime.resources import RecordName, parse_record
 from services.storage import ids
 from services.storage.associated import Binding
 from services.storage.days import Days
 from services.storage.erasure import Erasure
-from services.storage.instants import timestamp
 from services.storage.keys import Keyring
 from services.storage.reader import not_found, place
 from services.storage.sealing import KIND, Opener

@@ -13,11 +13,11 @@ from idv.storage.v1 import storage_pb2
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
+from services.runtime.instants import timestamp
 from services.runtime.resources import RecordName
 from services.storage.days import Days
 from services.storage.epochs import midnight
 from services.storage.expiry import BYTES_LATE, KEY_LATE
-from services.storage.instants import timestamp
 from services.storage.keys import Keyring
 from services.storage.reader import Reader
 from services.storage.store import figures as store

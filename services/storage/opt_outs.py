@@ -16,11 +16,11 @@ from idv.types.v1 import data_pb2, item_pb2
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
+from services.runtime.instants import timestamp
 from services.runtime.resources import parse_customer
 from services.storage.changes import Answer, Changes, Request
 from services.storage.customer_keys import CustomerKeys
 from services.storage.grants import categories
-from services.storage.instants import timestamp
 from services.storage.store import rights as store
 from services.storage.store.rights import OptOut
 

@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
+from services.runtime.instants import timestamp
 from services.runtime.resources import parse_customer
 from services.storage.changes import Answer, Changes, Request
-from services.storage.instants import timestamp
 from services.storage.keys import Keyring
 from services.storage.store import rights as store
 from services.storage.store.rights import Restricted

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from idv.errors import IdvError, Reason
 from idv.storage.v1 import storage_pb2
 
+from services.runtime.instants import instant
 from services.storage.epochs import Epoch, midnight
 from services.storage.grants import categories
-from services.storage.instants import TOLERANCE, instant
+from services.storage.instants import TOLERANCE
 from services.storage.store.fences import Fence
 
 WIDE = frozenset({"category", "received", "everything"})

@@ -12,13 +12,14 @@ from idv.storage.v1 import storage_pb2
 from idv.types.v1 import processing_pb2
 
 from services.runtime.clock import Clock
+from services.runtime.instants import timestamp
 from services.runtime.resources import record_name
 from services.storage import ids
 from services.storage.associated import Binding
 from services.storage.days import Days
 from services.storage.derivation import SealingKeys
 from services.storage.grants import Grant, Grants
-from services.storage.instants import received, timestamp
+from services.storage.instants import received
 from services.storage.keys import Keyring
 from services.storage.store.records import ACTIVE, RecordRow
 

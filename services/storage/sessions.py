@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
+from services.runtime.instants import timestamp
 from services.runtime.resources import SessionName, parse_customer, session_name
 from services.storage import ids
 from services.storage.associated import Binding
 from services.storage.days import Days
-from services.storage.instants import received, timestamp
+from services.storage.instants import received
 from services.storage.keys import Keyring
 from services.storage.opt_outs import OptOuts
 from services.storage.restrictions import Restrictions

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from idv.errors import IdvError
 from idv.types.v1 import processing_pb2
 
+from services.runtime.instants import instant, timestamp
 from services.runtime.resources import RecordName
 from services.storage import ids, pages
 from services.storage.access_details import Reading
 from services.storage.grants import Grant
-from services.storage.instants import instant, received, timestamp
+from services.storage.instants import received
 from services.storage.reader import check_purpose, place
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)

@@ -122,7 +122,8 @@ class CustomerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetCustomerState(self, request, context):
-        """Changes a Customer's state: active, suspended, off-boarded.
+        """Changes a Customer's state: active, suspended, and by the retention service alone, once everything is deleted, off-boarded. That is
+        final: contacts and settings are removed with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

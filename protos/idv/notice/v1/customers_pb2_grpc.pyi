@@ -44,7 +44,9 @@ class CustomerServiceStub:
     UpdateCustomer: _grpc.UnaryUnaryMultiCallable[_customers_pb2.UpdateCustomerRequest, _customers_pb2.UpdateCustomerResponse]
     """Changes a Customer's contact or settings."""
     SetCustomerState: _grpc.UnaryUnaryMultiCallable[_customers_pb2.SetCustomerStateRequest, _customers_pb2.SetCustomerStateResponse]
-    """Changes a Customer's state: active, suspended, off-boarded."""
+    """Changes a Customer's state: active, suspended, and by the retention service alone, once everything is deleted, off-boarded. That is
+    final: contacts and settings are removed with it.
+    """
     AcknowledgeNotice: _grpc.UnaryUnaryMultiCallable[_customers_pb2.AcknowledgeNoticeRequest, _customers_pb2.AcknowledgeNoticeResponse]
     """Records that a Customer has seen or accepted a version."""
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_customers_pb2.ListDeliveriesRequest, _customers_pb2.ListDeliveriesResponse]
@@ -68,7 +70,9 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     UpdateCustomer: _aio.UnaryUnaryMultiCallable[_customers_pb2.UpdateCustomerRequest, _customers_pb2.UpdateCustomerResponse]  # type: ignore[assignment]
     """Changes a Customer's contact or settings."""
     SetCustomerState: _aio.UnaryUnaryMultiCallable[_customers_pb2.SetCustomerStateRequest, _customers_pb2.SetCustomerStateResponse]  # type: ignore[assignment]
-    """Changes a Customer's state: active, suspended, off-boarded."""
+    """Changes a Customer's state: active, suspended, and by the retention service alone, once everything is deleted, off-boarded. That is
+    final: contacts and settings are removed with it.
+    """
     AcknowledgeNotice: _aio.UnaryUnaryMultiCallable[_customers_pb2.AcknowledgeNoticeRequest, _customers_pb2.AcknowledgeNoticeResponse]  # type: ignore[assignment]
     """Records that a Customer has seen or accepted a version."""
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_customers_pb2.ListDeliveriesRequest, _customers_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
@@ -125,7 +129,9 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customers_pb2.SetCustomerStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customers_pb2.SetCustomerStateResponse, _abc.Awaitable[_customers_pb2.SetCustomerStateResponse]]:
-        """Changes a Customer's state: active, suspended, off-boarded."""
+        """Changes a Customer's state: active, suspended, and by the retention service alone, once everything is deleted, off-boarded. That is
+        final: contacts and settings are removed with it.
+        """
 
     @_abc_1.abstractmethod
     def AcknowledgeNotice(

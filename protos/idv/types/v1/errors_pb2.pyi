@@ -118,6 +118,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The author must say whether a change of the text is material, and why."""
     ERROR_REASON_SECOND_PERSON_REQUIRED: _ErrorReason.ValueType  # 46
     """Another person than the author must announce the version."""
+    ERROR_REASON_CUSTOMER_OFFBOARDED: _ErrorReason.ValueType  # 47
+    """The Customer was off-boarded: nothing is taken in for it or changed about it any more."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. Travels as `google.rpc.ErrorInfo.reason` without the prefix `ERROR_REASON_`, domain `idv`.
@@ -218,6 +220,8 @@ ERROR_REASON_NOTICE_UNDECLARED: ErrorReason.ValueType  # 45
 """The author must say whether a change of the text is material, and why."""
 ERROR_REASON_SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 46
 """Another person than the author must announce the version."""
+ERROR_REASON_CUSTOMER_OFFBOARDED: ErrorReason.ValueType  # 47
+"""The Customer was off-boarded: nothing is taken in for it or changed about it any more."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 GRPC_CODE_FIELD_NUMBER: _builtins.int

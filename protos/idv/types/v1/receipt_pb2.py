@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/types/v1/receipt.proto\x12\x0cidv.types.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"o\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x11\n\ttree_size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12-\n\tsign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x01\n\x08LogEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tleaf_data\x18\x02 \x01(\x0c\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.idv.types.v1.EntryKind\x12/\n\x0b\x61ppend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x07opening\x18\x05 \x01(\x0b\x32\x15.idv.types.v1.Opening\"&\n\x07Opening\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"s\n\x07Receipt\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x12\n\nleaf_index\x18\x02 \x01(\x03\x12.\n\nfinal_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewitnessed_json\x18\x04 \x01(\t*\xf8\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_KIND_DELETION\x10\x01\x12\x1e\n\x1a\x45NTRY_KIND_KEY_DESTRUCTION\x10\x02\x12\x1a\n\x16\x45NTRY_KIND_DAY_REMOVAL\x10\x03\x12\"\n\x1e\x45NTRY_KIND_NOTICE_ANNOUNCEMENT\x10\x04\x12\x1e\n\x1a\x45NTRY_KIND_NOTICE_DELIVERY\x10\x05\x12\x18\n\x14\x45NTRY_KIND_STATEMENT\x10\x06\x12\x1c\n\x18\x45NTRY_KIND_NOTICE_CHANGE\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aidv/types/v1/receipt.proto\x12\x0cidv.types.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"o\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x11\n\ttree_size\x18\x02 \x01(\x03\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12-\n\tsign_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x01\n\x08LogEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tleaf_data\x18\x02 \x01(\x0c\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.idv.types.v1.EntryKind\x12/\n\x0b\x61ppend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x07opening\x18\x05 \x01(\x0b\x32\x15.idv.types.v1.Opening\"&\n\x07Opening\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\"s\n\x07Receipt\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x12\n\nleaf_index\x18\x02 \x01(\x03\x12.\n\nfinal_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewitnessed_json\x18\x04 \x01(\t*\x9d\x02\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_KIND_DELETION\x10\x01\x12\x1e\n\x1a\x45NTRY_KIND_KEY_DESTRUCTION\x10\x02\x12\x1a\n\x16\x45NTRY_KIND_DAY_REMOVAL\x10\x03\x12\"\n\x1e\x45NTRY_KIND_NOTICE_ANNOUNCEMENT\x10\x04\x12\x1e\n\x1a\x45NTRY_KIND_NOTICE_DELIVERY\x10\x05\x12\x18\n\x14\x45NTRY_KIND_STATEMENT\x10\x06\x12\x1c\n\x18\x45NTRY_KIND_NOTICE_CHANGE\x10\x07\x12#\n\x1f\x45NTRY_KIND_CUSTOMER_OFFBOARDING\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'idv.types.v1.receipt_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENTRYKIND']._serialized_start=523
-  _globals['_ENTRYKIND']._serialized_end=771
+  _globals['_ENTRYKIND']._serialized_end=808
   _globals['_CHECKPOINT']._serialized_start=77
   _globals['_CHECKPOINT']._serialized_end=188
   _globals['_LOGENTRY']._serialized_start=191

@@ -40,6 +40,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A daily statement."""
     ENTRY_KIND_NOTICE_CHANGE: _EntryKind.ValueType  # 7
     """A notice version was drafted or withdrawn, or its gate cleared."""
+    ENTRY_KIND_CUSTOMER_OFFBOARDING: _EntryKind.ValueType  # 8
+    """A Customer was off-boarded: its data deleted, its key destroyed, its contacts removed."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What a leaf of the log stands for."""
@@ -60,6 +62,8 @@ ENTRY_KIND_STATEMENT: EntryKind.ValueType  # 6
 """A daily statement."""
 ENTRY_KIND_NOTICE_CHANGE: EntryKind.ValueType  # 7
 """A notice version was drafted or withdrawn, or its gate cleared."""
+ENTRY_KIND_CUSTOMER_OFFBOARDING: EntryKind.ValueType  # 8
+"""A Customer was off-boarded: its data deleted, its key destroyed, its contacts removed."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 @_typing.final

@@ -108,7 +108,8 @@ async def totals(
         for one in answer.totals
     ]
     columns = ("day", "service", "purpose", "accesses", "records", "bulk", "first time")
-    Output(as_json).answer({"totals": [plain(one) for one in answer.totals]}, rows_table(columns, rows))
+    shown = rows_table(columns, rows) if rows else "0 accesses"
+    Output(as_json).answer({"totals": [plain(one) for one in answer.totals]}, shown)
 
 
 def _show(answer: deletions_pb2.WatchAccessesResponse, as_json: bool) -> None:

@@ -13,7 +13,7 @@ CALLERS = {"ingest", "storage", "retention", "notice", "verification", "support"
 SCOPES = {"ingest", "retention", "account"}
 
 # What only reads begins with one of these; everything else changes something.
-READS = ("Compare", "Get", "List", "Watch", "Read", "Review", "Preview", "Inspect")
+READS = ("Compare", "Follow", "Get", "List", "Watch", "Read", "Review", "Preview", "Inspect")
 
 # Mutations whose request id stands deeper than in the request itself, and why.
 DEEPER_REQUEST_IDS = {

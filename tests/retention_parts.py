@@ -27,10 +27,9 @@ from services.retention.sealing import TargetSeal
 from services.retention.signing import LogSigner
 from services.retention.storage_gateway import StorageGateway
 from services.runtime.both_clocks import BothClocks
-from services.runtime.clock import Clock
 from services.runtime.database import Database
 from services.runtime.settings import DatabaseSettings
-from tests.set_clock import START, SetClock
+from tests.set_clock import START, SetClock, SetDatabaseClock
 
 ORIGIN = "idv.example/log"
 FINAL_TIME = datetime(2026, 12, 24, 10, 15, tzinfo=UTC)
@@ -197,16 +196,6 @@ async def serving(
         yield f"127.0.0.1:{port}"
     finally:
         await server.stop(grace=0)
-
-
-class SetDatabaseClock:
-    """The database's clock, set by a test `apart` from the process's."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock, self.apart = clock, timedelta()
-
-    def at(self, told: datetime) -> datetime:
-        return self._clock.now() + self.apart
 
 
 def together(clock: SetClock) -> BothClocks:

@@ -21,3 +21,14 @@ class SetClock:
     def advance(self, **duration: float) -> None:
         """Moves it on by a `timedelta` of these parts."""
         self.time += timedelta(**duration)
+
+
+class SetDatabaseClock:
+    """The database's clock, set by a test `apart` from the process's."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self._clock, self.apart = clock, timedelta()
+
+    def at(self, told: datetime) -> datetime:
+        """Where it stands, whatever the server told."""
+        return self._clock.now() + self.apart

@@ -33,21 +33,11 @@ from services.storage.authority import LocalSlots
 from services.storage.objects import Objects
 from services.storage.settings import ObjectSettings, StorageLimits
 from services.storage.slots import SlotFile
-from tests.set_clock import SetClock
+from tests.set_clock import SetClock, SetDatabaseClock
 
 START = datetime(2026, 11, 24, 10, 20, tzinfo=UTC)
 PURPOSES = (processing_pb2.PURPOSE_VERIFICATION, processing_pb2.PURPOSE_TROUBLESHOOTING)
 ITEMS = ("device.hardware", "log", "face_image")
-
-
-class SetDatabaseClock:
-    """The database's clock, set by a test `apart` from the process's."""
-
-    def __init__(self, clock: SetClock) -> None:
-        self._clock, self.apart = clock, timedelta()
-
-    def at(self, told: datetime) -> datetime:
-        return self._clock.time + self.apart
 
 
 @dataclass

@@ -23,7 +23,7 @@ from services.runtime.database import Database
 from services.runtime.settings import TelemetrySettings
 from services.runtime.telemetry import Telemetry
 from tests.mail_parts import ACME, Post, post, relay, told
-from tests.retention_parts import SetDatabaseClock
+from tests.set_clock import SetDatabaseClock
 
 DAYS = AgeingTerms(timedelta(days=1096), timedelta(days=30))
 SECOND = timedelta(seconds=1)

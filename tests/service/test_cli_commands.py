@@ -126,8 +126,33 @@ def test_troubleshooting_names_person_and_ticket_and_is_listed(stack: Running, s
     support = (*asked, "--as", "service:support")
     assert stack.refusal(*support) == (1, "PURPOSE_REQUIRED")
     stack.answer(*support, "--person", "staff-7", "--ticket", "T-42")
-    seen = stack.answer("record", "accesses", "--session", str(session))["accesses"]
+    seen = stack.answer("access", "list", "--session", str(session))["accesses"]
     assert (seen[0]["person"], seen[0]["ticket"]) == ("staff-7", "T-42")
+
+
+def test_accesses_are_listed_by_what_is_remarkable_counted_and_followed(
+    stack: Running, session: Path
+) -> None:
+    record = records(stack, session)["device.hardware"]
+    stack.answer("record", "read", record, "--purpose", "verification")
+    first = stack.answer("access", "list", "--record", record, "--purpose", "verification")["accesses"][-1]
+    assert (first["service"], first["record"]) == ("verification", record)
+    flagged = stack.answer("access", "list", "--flag", "first_purpose")["accesses"]
+    assert all(one["flags"] == ["first_purpose"] for one in flagged)
+    assert {one["service"] for one in flagged} >= {"verification"}
+    totals = stack.answer("access", "totals")["totals"]
+    assert {one["service"] for one in totals} >= {"verification", "retention"}
+    assert stack.idv("access", "list", "--flag", "odd").code == 2
+    assert stack.idv("access", "list", "--cursor", "a1").code == 2
+    assert stack.refusal("access", "list", "--follow", "--cursor", "x") == (1, "INVALID_ARGUMENT")
+    follow = [sys.executable, "-m", "services", "access", "list", "--follow", "--json"]
+    follow += ["--record", record, "--cursor", "a0", "--connect", str(stack.ready)]
+    with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as process:
+        followed = json.loads(next(process.stdout or iter(())))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert first in followed["accesses"]
+    assert followed["cursor"]
 
 
 def test_other_customer_is_refused(stack: Running, session: Path) -> None:

@@ -33,6 +33,8 @@ class MailSink(Server):
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
         self.directory = directory
         self.port = port or free_port()
+        self.busy: set[str] = set()
+        """Recipients whose mail is put off for now, with a 450, as a full mailbox's is."""
         self._server: asyncio.Server | None = None
 
     @property
@@ -55,6 +57,16 @@ class MailSink(Server):
         """Everything received so far, oldest first; `message["X-Envelope-To"]` names the recipients."""
         paths = sorted(self.directory.glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
         return [_parsed(path) for path in paths]
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Called by the SMTP protocol for each recipient; the answer is what the client sees."""
+        if address in self.busy:
+            return "450 4.2.1 the mailbox is busy, try again later"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 recipient taken"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Called by the SMTP protocol for each message; the answer is what the client sees."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-PROMISES = ("P1", "P2", "P3", "P4", "P7", "P9", "P10")
+PROMISES = ("P1", "P2", "P3", "P4", "P7", "P8", "P9", "P10")
 
 
 class Run(NamedTuple):

@@ -33,13 +33,9 @@ async def nothing_without_notice(stage: Stage) -> str:
 
 async def announced(stage: Stage) -> str:
     """The shipped version is checked, drafted and announced by the privacy officer."""
-    with resources.as_file(resources.files("services.notice") / "versions" / str(NOTICE_VERSION)) as folder:
-        sources = read_folder(Path(folder))
+    draft = await drafted(stage, NOTICE_VERSION)
     officer = stage.suite.stub(NoticeServiceStub, "notice", OFFICER)
-    draft = await officer.CreateNotice(
-        draft_request(sources, parse(sources, catalogue()), new_id()), timeout=CALL_SECONDS
-    )
-    request = notice_pb2.AnnounceNoticeRequest(name=draft.notice.name, request_id=new_id())
+    request = notice_pb2.AnnounceNoticeRequest(name=draft.name, request_id=new_id())
     notice = (await officer.AnnounceNotice(request, timeout=CALL_SECONDS)).notice
     stage.announce_time = instant(notice.announce_time)
     promised(
@@ -51,6 +47,15 @@ async def announced(stage: Stage) -> str:
         f"version {notice.version}: {len(items)} items ({optional} optional), "
         f"{notice.terms.retention_days} days, in force {shown_time(notice.in_force_time)}"
     )
+
+
+async def drafted(stage: Stage, number: int) -> notice_pb2.Notice:
+    """A shipped version, drafted by the privacy officer."""
+    with resources.as_file(resources.files("services.notice") / "versions" / str(number)) as folder:
+        sources = read_folder(Path(folder))
+    officer = stage.suite.stub(NoticeServiceStub, "notice", OFFICER)
+    request = draft_request(sources, parse(sources, catalogue()), new_id())
+    return (await officer.CreateNotice(request, timeout=CALL_SECONDS)).notice
 
 
 async def any_instant(stage: Stage) -> str:
@@ -71,9 +76,8 @@ async def on_the_page(stage: Stage) -> str:
     notice = (await stub.GetNotice(notice_pb2.GetNoticeRequest(), timeout=CALL_SECONDS)).notice
 
     async def look() -> str | None:
-        status, body = await asyncio.to_thread(_fetch, str(url))
-        page = html.unescape(body.decode())
-        return page if status == 200 and notice.texts[0].title in page else None
+        page = await fetched(str(url))
+        return page if page is not None and notice.texts[0].title in page else None
 
     page = await eventually(look, "the public page does not show the notice")
     return f"HTTP 200 without a credential, {len(page)} characters: “{notice.texts[0].title}”"
@@ -94,6 +98,12 @@ async def followed(stage: Stage) -> str:
     await eventually(look, "ingest does not learn of the notice")
     after = stage.stack.clock.now() - stage.announce_time
     return f"the first session opened {after.total_seconds():.1f} s after the announcement, without a restart"
+
+
+async def fetched(url: str) -> str | None:
+    """A page as anybody gets it, as text; None while it is not there."""
+    status, body = await asyncio.to_thread(_fetch, url)
+    return html.unescape(body.decode()) if status == 200 else None
 
 
 def _fetch(url: str) -> tuple[int, bytes]:

@@ -47,7 +47,7 @@ async def refusal(call: Awaitable[object], reason: Reason.ValueType) -> str:
 
 
 def session_request(
-    stage: Stage, who: Who, person: Person, items: tuple[str, ...]
+    stage: Stage, who: Who, person: Person, items: tuple[str, ...], version: int = NOTICE_VERSION
 ) -> ingest_pb2.CreateSessionRequest:
     """The request for a session of all `items`, attested just now."""
     return ingest_pb2.CreateSessionRequest(
@@ -55,7 +55,7 @@ def session_request(
         request_id=new_id(),
         subject=person.subject,
         items=items,
-        attestation=attestation(person, items, NOTICE_VERSION, stage.stack.clock.now()),
+        attestation=attestation(person, items, version, stage.stack.clock.now()),
     )
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from services.cli.client import Suite
 from services.cli.command import Json, command, group
 from services.cli.demo import (
+    amending,
     announcing,
     collecting,
     crashing,
@@ -51,6 +52,7 @@ CHAPTERS = (
     knowing.CHAPTER,
     limiting.CHAPTER,
     deleting.CHAPTER,
+    amending.CHAPTER,
     expiring.CHAPTER,
 )
 
@@ -100,7 +102,7 @@ async def demo(
 
 async def _run(folder: Path, narration: Narration) -> list[Shown]:
     begin = time.monotonic()
-    stack = LocalStack(folder / "stack", announce_notice=False)
+    stack = LocalStack(folder / "stack", announce_notice=False, settings=amending.SETTINGS)
     async with AsyncExitStack() as held:
         with narration.working("Starting PostgreSQL, S3, mail and four services"):
             await held.enter_async_context(stack)

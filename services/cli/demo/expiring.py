@@ -102,10 +102,10 @@ async def bytes_gone(stage: Stage) -> str:
 async def logged(stage: Stage) -> str:
     """Both destructions are leaves of the log, openly, each with its inclusion proof."""
     epoch = _epoch(stage)
-    key = await _leaf(
+    key = await leaf_of(
         stage, receipt_pb2.ENTRY_KIND_KEY_DESTRUCTION, day=epoch.day.isoformat(), slot=epoch.slot
     )
-    day = await _leaf(stage, receipt_pb2.ENTRY_KIND_DAY_REMOVAL, day=epoch.day.isoformat())
+    day = await leaf_of(stage, receipt_pb2.ENTRY_KIND_DAY_REMOVAL, day=epoch.day.isoformat())
     proofs = []
     for leaf in (key, day):
         _, proof, _ = await proven(stage.suite, leaf)
@@ -115,7 +115,7 @@ async def logged(stage: Stage) -> str:
 
 async def announcement_logged(stage: Stage) -> str:
     """So is the announcement of the notice."""
-    leaf = await _leaf(stage, receipt_pb2.ENTRY_KIND_NOTICE_ANNOUNCEMENT, version=1)
+    leaf = await leaf_of(stage, receipt_pb2.ENTRY_KIND_NOTICE_ANNOUNCEMENT, version=1)
     _, proof, _ = await proven(stage.suite, leaf)
     hashes = counted(len(proof.hashes), "hash", "hashes")
     return f"leaf {leaf} of {proof.tree_size}, its proof of {hashes} verified"
@@ -148,7 +148,7 @@ async def _read_in_its_last_second(stage: Stage, record: processing_pb2.Record) 
     raise NotAsPromisedError("the record could not be read within its last second")
 
 
-async def _leaf(stage: Stage, kind: receipt_pb2.EntryKind.ValueType, **facts: str | int) -> int:
+async def leaf_of(stage: Stage, kind: receipt_pb2.EntryKind.ValueType, **facts: str | int) -> int:
     """The leaf whose published entry says so."""
     stub = stage.suite.stub(TransparencyLogServiceStub, "retention", NOBODY)
 

@@ -21,6 +21,7 @@ PROMISES = {
     "P5": "End users are never served directly",
     "P6": "Rights through the Customer",
     "P7": "Notice versions",
+    "P8": "Material changes are told before they take effect",
     "P9": "Proof",
     "P10": "Nothing lost, nothing leaked",
 }

@@ -53,6 +53,8 @@ class Stage:
     narration: Narration
     folder: Path
     """Where the receipt goes."""
+    amended_time: datetime | None = None
+    """From when version 2 was to be in force, as it was announced."""
     announce_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When the notice was announced."""
     people: dict[str, Person] = field(default_factory=dict)

@@ -1,11 +1,14 @@
-"""The index of an archive for people: HTML that loads and runs nothing, and the same as plain text."""
+"""What a person opens of an archive: an index, also as plain text, and a page for each record of items."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
 from typing import Any, Final, NamedTuple
+
+from services.retention.export_html import CLOSE, begin, facts, label, moment, printable, size, values
+from services.retention.export_items import ITEMS
 
 _ENDINGS: Final = {
     "image/jpeg": ".jpg",
@@ -14,15 +17,14 @@ _ENDINGS: Final = {
     "image/jp2": ".jp2",
     "application/pdf": ".pdf",
 }
-_HEAD: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Data export</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ccc; vertical-align: top }
-</style></head><body>
-"""
+_COLUMNS: Final = ("What", "Received", "Ends", "Size", "Files")
+_ABOUT: Final = (
+    "This archive holds everything that was kept: the data itself, who attested that it may be collected, who"
+    " read it and why, and the privacy notices under which it was collected.",
+    "Each session's file holds its attestation and every access to its records. Each record has a file for"
+    " programs (JSON). Typed items can be read as a page; images and documents are as they were kept."
+    " manifest.json lists the SHA-256 of every file.",
+)
 
 
 class Facts(NamedTuple):
@@ -41,58 +43,82 @@ def json_path(record: dict[str, Any]) -> str:
     return f"records/{session}/{record['category']}-{identity}.json"
 
 
-def original_path(record: dict[str, Any]) -> str:
-    """Where the original of an image or document stands, beside its JSON."""
-    return json_path(record).removesuffix(".json") + _ENDINGS.get(record["media_type"], ".bin")
+def session_path(name: str) -> str:
+    """Where a session's file stands."""
+    return f"sessions/{name.rpartition('/')[2]}.json"
 
 
-async def page(facts: Facts, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+def shown_path(record: dict[str, Any]) -> str:
+    """Where a person finds what a record says: its page, or the original of an image or document."""
+    ending = ".html" if record["media_type"] == ITEMS else _ENDINGS.get(record["media_type"], ".bin")
+    return json_path(record).removesuffix(".json") + ending
+
+
+async def page(told: Facts, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
     """The index as HTML, row by row."""
-    lines = [f"<p>{escape(line)}</p>" for line in _facts(facts)]
-    notices = [f'<a href="notices/{version}/text.md">version {version}</a>' for version in facts.versions]
+    about = "".join(f"<p>{escape(line)}</p>\n" for line in _ABOUT)
+    notices = "".join(
+        f'<li><a href="notices/{version}/text.md">Privacy notice, version {version}</a> '
+        f'(<a href="notices/{version}/terms.json">its terms for programs</a>)</li>'
+        for version in told.versions
+    )
+    head = "".join(f'<th scope="col">{column}</th>' for column in _COLUMNS)
     yield (
-        _HEAD
-        + "<h1>Data export</h1>\n"
-        + "\n".join(lines)
-        + f"\n<p>Privacy notice: {', '.join(notices)}</p>\n"
-        "<table><thead><tr><th>What<th>Received<th>Ends<th>Size<th>Files</tr></thead><tbody>\n"
+        begin("Data export")
+        + facts(_facts(told))
+        + about
+        + (f"<h2>Privacy notices</h2>\n<ul>{notices}</ul>\n" if notices else "")
+        + '<h2>Sessions and records</h2>\n<div class="wide"><table>\n'
+        "<caption>Sessions, then their records; the oldest first.</caption>\n"
+        f"<thead><tr>{head}</tr></thead><tbody>\n"
     ).encode()
     async for row in rows:
-        files = ", ".join(f'<a href="{escape(path)}">{escape(_kind(path))}</a>' for path in row["paths"])
-        cells = "".join(f"<td>{escape(cell)}" for cell in _cells(row))
-        yield f"<tr>{cells}<td>{files}</tr>\n".encode()
-    yield b"</tbody></table></body></html>\n"
+        what, *cells = (escape(cell) for cell in _cells(row))
+        others = "".join(f'<td class="nobreak">{cell}</td>' for cell in cells)
+        files = " · ".join(_link(path, what) for path in row["paths"])
+        yield f'<tr><th scope="row">{what}</th>{others}<td class="nobreak">{files}</td></tr>\n'.encode()
+    yield ("</tbody></table></div>\n" + CLOSE).encode()
 
 
-async def text(facts: Facts, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+async def text(told: Facts, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
     """The index as plain text, row by row."""
-    yield ("Data export\n\n" + "\n".join(_facts(facts)) + "\n\n").encode()
+    lines = [f"{name}: {printable(value)}" for name, value in _facts(told).items()]
+    yield ("Data export\n\n" + "\n".join([*lines, "", *_ABOUT]) + "\n\n").encode()
     async for row in rows:
         yield ("\t".join((*_cells(row), *row["paths"])) + "\n").encode()
 
 
-def _facts(facts: Facts) -> list[str]:
-    whose = "everything" if facts.subject is None else f"subject {printable(facts.subject)}"
-    as_of = facts.as_of.astimezone(UTC)
-    return [
-        f"{facts.customer}: {whose}, as of {as_of:%Y-%m-%dT%H:%M:%SZ}.",
-        f"{facts.summary['sessions']} sessions, {facts.summary['records']} records.",
-        "Each session's file holds its attestation and who accessed its records; manifest.json lists the"
-        " SHA-256 of every file.",
-    ]
+def record_page(record: dict[str, Any], items: dict[str, Any]) -> bytes:
+    """What a record of typed items says, as a page."""
+    told = {
+        "Received": moment(record["receive_time"]),
+        "Ends": moment(record["expire_time"]),
+        "Privacy notice": f"version {record.get('notice_version', 0)}",
+        "Record": record["name"].rpartition("/")[2],
+    }
+    if record.get("supersedes"):
+        told["Corrects"] = record["supersedes"].rpartition("/")[2]
+    back = '<p><a href="../../index.html">Back to the index</a></p>\n'
+    title = label(record["category"])
+    return (begin(title) + back + facts(told) + "<h2>Items</h2>\n" + values(items) + CLOSE).encode()
 
 
-def printable(value: str) -> str:
-    """The text with every control, format and separator sign written out, so that it moves nothing."""
-    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in value)
+def _facts(told: Facts) -> dict[str, str]:
+    found = {"Held for": told.customer}
+    if told.subject is not None:
+        found["Reference"] = told.subject
+    sessions, records = told.summary["sessions"], told.summary["records"]
+    return found | {"As of": moment(told.as_of), "Sessions": str(sessions), "Records": str(records)}
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
     if "category" not in row:
-        return "session", row["created"], "", ""
-    kind = row["category"] + (" (corrected)" if row.get("supersedes") else "")
-    return kind, row["receive_time"], row["expire_time"], f"{row['size']} bytes"
+        return "Session", moment(row["created"]), "", ""
+    kind = label(row["category"]) + (" (corrected)" if row.get("supersedes") else "")
+    return kind, moment(row["receive_time"]), moment(row["expire_time"]), size(row["size"])
 
 
-def _kind(path: str) -> str:
-    return path.rpartition(".")[2]
+def _link(path: str, what: str) -> str:
+    ending = path.rpartition(".")[2]
+    name = {"html": "read", "json": "JSON"}.get(ending, f"original ({ending})")
+    return f'<a href="{escape(path)}" aria-label="{what}: {escape(name)}">{escape(name)}</a>'

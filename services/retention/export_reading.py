@@ -11,6 +11,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from idv.storage.v1 import storage_pb2
 
+from services.retention import export_index
+from services.retention.archive import Made
 from services.retention.export_items import ITEMS, described, items
 from services.retention.storage_gateway import StorageGateway
 
@@ -27,6 +29,8 @@ class Reading:
         self._parts: AsyncIterator[storage_pb2.ReadRecordResponse] | None = None
         self._opening: asyncio.Task[storage_pb2.RecordOpening] | None = None
         self._since = 0.0
+        self._reading = asyncio.Lock()
+        self._read: dict[str, Any] | None = None
 
     @property
     def begun(self) -> bool:
@@ -45,16 +49,33 @@ class Reading:
         if asyncio.get_running_loop().time() - self._since >= _FRESH_SECONDS:
             await self._storage.record(self.record["name"])
 
-    async def json(self) -> bytes:
-        """The record as JSON: what is known of it, and its items or its description."""
-        opening, category = await self.begin(), self.record["category"]
+    def made(self) -> list[Made]:
+        """The files that are made of what is known of the record, and of its items or its description."""
+        files = [Made(export_index.json_path(self.record), self._json, self.check)]
+        if self.record["media_type"] == ITEMS:
+            files.append(Made(export_index.shown_path(self.record), self._page, self.check))
+        return files
+
+    async def _json(self) -> bytes:
+        opening = await self.begin()
         value = {"record": as_dict(opening.record)}
         if self.record["media_type"] == ITEMS:
-            whole = b"".join([piece async for piece in self._rest()])
-            value["items"] = as_dict(items(category, whole))
+            value["items"] = await self._items()
         else:
-            value["description"] = as_dict(described(category, opening.description))
+            value["description"] = as_dict(described(self.record["category"], opening.description))
         return as_json(value)
+
+    async def _page(self) -> bytes:
+        opening = await self.begin()
+        return export_index.record_page(as_dict(opening.record), await self._items())
+
+    async def _items(self) -> dict[str, Any]:
+        """The typed items; read once, for whichever file is made first."""
+        async with self._reading:
+            if self._read is None:
+                whole = b"".join([piece async for piece in self._rest()])
+                self._read = as_dict(items(self.record["category"], whole))
+        return self._read
 
     async def body(self) -> AsyncIterator[bytes]:
         """The plain body, in chunks."""

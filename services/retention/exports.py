@@ -97,7 +97,7 @@ class Exports:
                 yield piece
         async for opening in self._plans.sessions(export, target):
             async for piece in archive.add(
-                Made(_session_path(opening.session.name), self._session(opening, export))
+                Made(export_index.session_path(opening.session.name), self._session(opening, export))
             ):
                 yield piece
         async for piece in self._records(archive, export):
@@ -163,7 +163,7 @@ class Exports:
                 return
 
     async def _records(self, archive: Archive, export: Export) -> AsyncIterator[bytes]:
-        """A group at a time: the JSON of each record, then the originals; both from one reading of each.
+        """A group at a time: what each record says, then the originals; both from one reading of each.
 
         While one group is sent the next is opened: storage and whoever receives need not wait for each other.
         """
@@ -175,8 +175,7 @@ class Exports:
                 readings = ahead or [Reading(self._storage, record) for record in group]
                 ahead = []
                 try:
-                    made = [Made(export_index.json_path(one.record), one.json, one.check) for one in readings]
-                    async for piece in archive.add(*made):
+                    async for piece in archive.add(*(made for one in readings for made in one.made())):
                         yield piece
                     if any(one.begun for one in readings):
                         ahead = [Reading(self._storage, record) for record in following or ()]
@@ -184,8 +183,8 @@ class Exports:
                             one.begin()
                     for one in readings:
                         if one.record["media_type"] != ITEMS:
-                            original = export_index.original_path(one.record)
-                            async for piece in archive.stream(original, one.body):
+                            path = export_index.shown_path(one.record)
+                            async for piece in archive.stream(path, one.body):
                                 yield piece
                 except BaseException as error:
                     for one in ahead:
@@ -208,12 +207,9 @@ class Exports:
 
     async def _with_paths(self, export: Export) -> AsyncIterator[dict[str, Any]]:
         async for session in self._plans.rows(export, Kind.SESSION):
-            yield session | {"paths": [_session_path(session["name"])]}
+            yield session | {"paths": [export_index.session_path(session["name"])]}
         async for record in self._plans.rows(export, Kind.RECORD):
-            paths = [export_index.json_path(record)]
-            if record["media_type"] != ITEMS:
-                paths.append(export_index.original_path(record))
-            yield record | {"paths": paths}
+            yield record | {"paths": [export_index.shown_path(record), export_index.json_path(record)]}
 
 
 async def _manifest(archive: Archive, export: Export) -> AsyncIterator[bytes]:
@@ -235,7 +231,3 @@ def _gone(error: IdvError) -> IdvError:
         return error
     stopped = cannot_resume("a record of it was deleted, corrected or reached its term meanwhile")
     return IdvError(error.reason, stopped.message, field="offset", remedy=stopped.remedy)
-
-
-def _session_path(name: str) -> str:
-    return f"sessions/{name.rpartition('/')[2]}.json"

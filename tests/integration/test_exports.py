@@ -81,7 +81,11 @@ async def test_an_export_holds_everything_with_digests_and_an_index_that_runs_no
         if path.endswith("json")
     ]
     assert {"model": "X-100"} in [value.get("items") for value in values]
-    original = next(path for path in listed if path.startswith("records/") if not path.endswith("json"))
+    (shown,) = (
+        archive.read(path).decode() for path in listed if path.endswith(".html") and "records/" in path
+    )
+    assert "X-100" in shown
+    original = next(path for path in listed if path.endswith(".jpg"))
     assert archive.read(original) == await verification.read(
         image.name, reader="support", purpose=processing_pb2.PURPOSE_RIGHTS_SUPPORT
     )

@@ -13,7 +13,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.retention.export_index import Facts, page, printable, text
+from services.retention.export_html import printable
+from services.retention.export_index import Facts, page, record_page, text
 from services.retention.zip_stream import Entry, descriptor, directory_entry, end, local_header
 
 BODIES = st.dictionaries(
@@ -74,3 +75,19 @@ async def test_hostile_text_stays_text_in_the_index() -> None:
     plain = await _joined(text(facts, _rows()))
     assert printable(subject) in plain
     assert "\x1b" not in plain
+
+
+def test_items_are_read_as_a_page_and_stay_text() -> None:
+    record = {
+        "name": "customers/acme/sessions/s/records/r",
+        "category": "log",
+        "receive_time": "2026-11-24T10:15:00Z",
+        "expire_time": "2026-12-24T10:15:00Z",
+        "notice_version": 1,
+    }
+    hostile = "</td><script>alert(1)</script>\u202e"
+    shown = record_page(record, {"events": [{"event_name": hostile, "count": 3, "ok": True}], "none": []})
+    for told in ("Event name", "<td>3</td>", "<td>yes</td>", "24 Nov 2026, 10:15 UTC", "&lt;script&gt;"):
+        assert told in shown.decode()
+    for unwanted in ("<script", "\u202e"):
+        assert unwanted not in shown.decode()

@@ -18,6 +18,7 @@ from services.storage.ageing import Ageing
 from services.storage.api import Parts, StorageServicer
 from services.storage.authority import KeyAuthority
 from services.storage.changes import Changes
+from services.storage.closing import Closing
 from services.storage.corrections import Corrections
 from services.storage.customer_keys import CustomerKeys
 from services.storage.days import Days
@@ -67,6 +68,7 @@ class Storage:
 
     parts: Parts
     servicer: StorageServicer
+    closing: Closing
     keys: Keyring
     days: Days
     writer: Writer
@@ -109,7 +111,8 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
     )
     changes = Changes(database, keys, days, clock)
     restrictions = Restrictions(database, keys, changes, clock)
-    opt_outs = OptOuts(CustomerKeys(database, around.authority), changes, clock)
+    customer_keys = CustomerKeys(database, around.authority)
+    opt_outs = OptOuts(customer_keys, changes, clock)
     reader = Reader(database, opener, objects, details, numbering, around.clocks)
     sessions = Sessions(
         *(database, keys, days, clock, around.deployment), restrictions=restrictions, opt_outs=opt_outs
@@ -140,6 +143,7 @@ def assemble(around: Surroundings, limits: StorageLimits) -> Storage:
     return Storage(
         parts=parts,
         servicer=StorageServicer(parts),
+        closing=Closing(database, customer_keys, changes, clock),
         keys=keys,
         days=days,
         writer=writer,

@@ -14,6 +14,7 @@ from idv.errors import IdvError, Reason
 from services.runtime.database import Database
 from services.storage.associated import length_prefixed
 from services.storage.authority import KeyAuthority, KeyDestroyedError
+from services.storage.closed import check_open
 from services.storage.derivation import KEY_SIZE
 from services.storage.store import locks
 from services.storage.store import rights as store
@@ -29,7 +30,7 @@ class CustomerKeys:
     async def digest(self, customer: str, subject: str, *, make: bool) -> bytes | None:
         """What a subject is known by within a Customer, 16 bytes; None when the Customer has no key yet.
 
-        Raises WRONG_STATE when the authority lost the key.
+        Raises WRONG_STATE when the authority lost the key, CUSTOMER_OFFBOARDED instead of making one.
         """
         key = self._held.get(customer) or await self._load(customer, make=make)
         if key is None:
@@ -38,6 +39,15 @@ class CustomerKeys:
         text = length_prefixed(b"opt-out", customer.encode(), subject.encode())
         return hmac.digest(key, text, hashlib.sha256)[:16]
 
+    async def destroy(self, customer: str) -> None:
+        """Destroys every version of the key that sealed anything; a repeat destroys what is left.
+
+        The row that held the sealed key is gone before. A version that seals nothing is made to end them.
+        """
+        self._held.pop(customer, None)
+        name = _name(customer)
+        await self._authority.destroy_below({name: await self._authority.make(name)})
+
     async def _load(self, customer: str, *, make: bool) -> bytes | None:
         async with self._database.transaction([customer]) as connection:
             stored = await store.find_key(connection, customer)
@@ -45,6 +55,7 @@ class CustomerKeys:
                 await locks.customer(connection, customer)
                 stored = await store.find_key(connection, customer)
                 if stored is None:
+                    await check_open(connection, customer)
                     key = os.urandom(KEY_SIZE)
                     version = await self._authority.make(_name(customer))
                     sealed = await self._authority.seal(_name(customer), version, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from idv.storage.v1 import storage_pb2, storage_pb2_grpc
+from idv.storage.v1 import closing_pb2, closing_pb2_grpc, storage_pb2, storage_pb2_grpc
 
 from services.runtime.bootstrap import Runtime
 from services.runtime.database import Database
@@ -17,6 +17,7 @@ from services.storage.objects import Objects
 from services.storage.settings import StorageSettings
 
 _DESCRIPTOR = storage_pb2.DESCRIPTOR.services_by_name["StorageService"]
+_CLOSING = closing_pb2.DESCRIPTOR.services_by_name["ClosingService"]
 
 
 async def main(settings: StorageSettings) -> None:
@@ -37,6 +38,7 @@ async def main(settings: StorageSettings) -> None:
         await objects.look_again(runtime.clock.now().date())
         await stack.enter_async_context(storage.writer)
         runtime.add(storage_pb2_grpc.add_StorageServiceServicer_to_server, storage.servicer, _DESCRIPTOR)
+        runtime.add(closing_pb2_grpc.add_ClosingServiceServicer_to_server, storage.closing, _CLOSING)
         for job in _jobs(storage, settings):
             runtime.every(job)
         await runtime.serve()

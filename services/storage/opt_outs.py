@@ -19,6 +19,7 @@ from services.runtime.clock import Clock
 from services.runtime.instants import timestamp
 from services.runtime.resources import parse_customer
 from services.storage.changes import Answer, Changes, Request
+from services.storage.closed import check_open
 from services.storage.customer_keys import CustomerKeys
 from services.storage.grants import categories
 from services.storage.store import rights as store
@@ -39,7 +40,8 @@ class OptOuts:
     async def set(self, request: storage_pb2.SetOptOutRequest) -> storage_pb2.SetOptOutResponse:
         """Records an opt-out or lifts it, for open sessions too; a repeat returns the first answer.
 
-        Raises INVALID_ARGUMENT for an item that is no category and no optional item, REQUEST_ID_REUSED.
+        Raises INVALID_ARGUMENT for an item that is no category and no optional item, REQUEST_ID_REUSED,
+        CUSTOMER_OFFBOARDED.
         """
         customer = parse_customer(request.parent, field="parent")
         items = sorted(set(request.items))
@@ -49,6 +51,7 @@ class OptOuts:
         digests = await self._changes.digests(days, customer, request.subject)
 
         async def apply(connection: AsyncConnection) -> Answer:
+            await check_open(connection, customer)
             before = await store.find_opt_out(connection, customer, digest)
             since = before.opt_out_time if before and before.items == items else self._clock.now()
             if request.opted_out:

@@ -17,6 +17,7 @@ from services.runtime.instants import timestamp
 from services.runtime.resources import SessionName, parse_customer, session_name
 from services.storage import ids
 from services.storage.associated import Binding
+from services.storage.closed import check_open
 from services.storage.days import Days
 from services.storage.instants import received
 from services.storage.keys import Keyring
@@ -52,7 +53,8 @@ class Sessions:
         """The new session, or the first one made under this request id.
 
         Raises REQUEST_ID_REUSED for other content, ERASED when that session was erased or everything received
-        then was, OPTED_OUT, WRONG_STATE when the day keeps its data for another time, TIME_OUT_OF_RANGE.
+        then was, OPTED_OUT, WRONG_STATE when the day keeps its data for another time, TIME_OUT_OF_RANGE,
+        CUSTOMER_OFFBOARDED.
         """
         customer = parse_customer(request.parent, field="parent")
         created = received(request.receive_time, self._clock.now(), field="receive_time")
@@ -67,6 +69,7 @@ class Sessions:
             await locks.day_for_writing(await driver(connection), day)
             first = await store.find_request(connection, nearby, customer, request_id)
             if first is None:
+                await check_open(connection, customer)
                 await _check_fences(connection, row)
                 await self._opt_outs.check(connection, customer, digest, request.items)
                 row = await self._restrictions.take_over(connection, row, standing)

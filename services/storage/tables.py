@@ -267,3 +267,11 @@ opt_outs = Table(
     PrimaryKeyConstraint("customer", "subject_digest"),
 )
 """Who opted out, of what; kept until lifted. The digest is keyed by the Customer's long-lived key."""
+
+closed_customers = Table(
+    "closed_customers",
+    METADATA,
+    Column("customer", Text, primary_key=True),
+    Column("close_time", _INSTANT, nullable=False),
+)
+"""Customers that were off-boarded: no session is opened for them. Kept for ever."""

@@ -27,6 +27,7 @@ from services.cli.demo import (
     expiring,
     knowing,
     limiting,
+    proving,
     reading,
     refusing,
     relaying,
@@ -54,6 +55,7 @@ CHAPTERS = (
     deleting.CHAPTER,
     amending.CHAPTER,
     expiring.CHAPTER,
+    proving.CHAPTER,
 )
 
 

@@ -14,7 +14,19 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmarks import expire_day, export, ingest_single, log_append, log_proof, report, start, upload_1mib
+from benchmarks import (
+    enqueue_1m,
+    expire_day,
+    export,
+    ingest_single,
+    log_append,
+    log_proof,
+    mail_fanout,
+    public_page,
+    report,
+    start,
+    upload_1mib,
+)
 from benchmarks.rounds import Result
 from services.local.layout import SERVICES
 from services.local.stack import LocalStack
@@ -27,6 +39,9 @@ ON_A_STACK = {
     "export": export.measure,
     "log_append": log_append.measure,
     "log_proof": log_proof.measure,
+    "mail_fanout": mail_fanout.measure,
+    "enqueue_1m": enqueue_1m.measure,
+    "public_page": public_page.measure,
 }
 NAMES = (*ON_A_STACK, "start")
 AS_IN_PRODUCTION = {service: {"telemetry": {"sample_ratio": 0.01}} for service in SERVICES}

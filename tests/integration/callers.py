@@ -95,24 +95,28 @@ class Callers:
         target = self._detours.get(target, target)
         return channel.aio(target, credentials, token=caller.token, retried=names)
 
-    async def call(self, method: MethodDescriptor, request: Message, caller: Caller) -> Message | None:
-        """Calls any method once with one request message; of a stream, returns the first message or None.
-
-        Raises IdvError.
-        """
+    def begin(self, method: MethodDescriptor, sent: Message | AsyncIterator[Message], caller: Caller) -> Any:
+        """Any call, begun with one request message or a stream: to be awaited, iterated or cancelled."""
         service = method.containing_service
         opened = self._channel(service.file.package.split(".")[1], caller, retried=False)
         arity = f"{_arity(method.client_streaming)}_{_arity(method.server_streaming)}"
         invoke = getattr(opened, arity)(
             f"/{service.full_name}/{method.name}",
-            request_serializer=type(request).SerializeToString,
+            request_serializer=GetMessageClass(method.input_type).SerializeToString,
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
-        sent: Any = _once(request) if method.client_streaming else request
+        return invoke(sent)
+
+    async def call(self, method: MethodDescriptor, request: Message, caller: Caller) -> Message | None:
+        """Calls any method once with one request message; of a stream, returns the first message or None.
+
+        Raises IdvError.
+        """
+        begun = self.begin(method, _once(request) if method.client_streaming else request, caller)
         if not method.server_streaming:
-            answer: Message = await invoke(sent)
+            answer: Message = await begun
             return answer
-        responses = aiter(invoke(sent))
+        responses = aiter(begun)
         try:
             return await anext(responses, None)
         finally:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from services.local.layout import SERVICES
 from services.local.stack import LocalStack
 from tests.integration.callers import Callers
-from tests.integration.verification import Verification
+from tests.integration.verification import Opened, Verification
 
 _LINES_SHOWN = 60
 
@@ -49,3 +49,9 @@ async def callers(stack: LocalStack) -> AsyncIterator[Callers]:
 async def verification(callers: Callers) -> Verification:
     """The main path through the shared stack."""
     return Verification(callers)
+
+
+@pytest_asyncio.fixture
+async def session(verification: Verification) -> Opened:
+    """A session that may hold every category, and no optional item."""
+    return await verification.open("acme", "bad-input")

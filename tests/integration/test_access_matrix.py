@@ -122,6 +122,11 @@ BEARERS = [
         to_customer("PERMISSION_DENIED"),
     ),
     Attempt(
+        "the Customer with scopes that nobody knows",
+        lambda world: Caller(token=world.stack.token("acme", scopes=("everything", "retention2", "*"))),
+        to_customer("PERMISSION_DENIED"),
+    ),
+    Attempt(
         "an expired token",
         lambda world: Caller(token=forgery.expired(world.customer_token, world.customer_key.load())),
         always("CREDENTIAL_EXPIRED"),

@@ -7,11 +7,18 @@ from datetime import datetime
 from typing import NamedTuple
 
 from idv.notice.v1 import customers_pb2 as pb
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notice.tables import deliveries, delivery_evidence
+
+_PUT = text(
+    "INSERT INTO notice.delivery_evidence (tenant, version, recipient, state, reply, reply_time)"
+    " SELECT * FROM unnest(CAST(:tenant AS text[]), CAST(:version AS int[]), CAST(:recipient AS text[]),"
+    "  CAST(:state AS smallint[]), CAST(:reply AS text[]), CAST(:reply_time AS timestamptz[]))"
+    " ON CONFLICT (tenant, version, recipient) DO UPDATE"
+    " SET state = excluded.state, reply = excluded.reply, reply_time = excluded.reply_time"
+)
 
 
 class Evidence(NamedTuple):
@@ -41,11 +48,9 @@ async def put(connection: AsyncConnection, evidence: Sequence[Evidence]) -> None
     """Stores replies, each in the place of the one before for the same address."""
     if not evidence:
         return
-    rows = [one._asdict() for one in sorted(evidence)]
-    new = upsert(delivery_evidence).values(rows)
-    values = {name: new.excluded[name] for name in ("state", "reply", "reply_time")}
-    key = ["tenant", "version", "recipient"]
-    await connection.execute(new.on_conflict_do_update(index_elements=key, set_=values))
+    ordered = sorted(evidence)  # so that two replicas lock the same rows in the same order
+    columns = {name: [getattr(one, name) for one in ordered] for name in Evidence._fields}
+    await connection.execute(_PUT, columns)
 
 
 async def last(connection: AsyncConnection, tenant: str, version: int) -> Evidence | None:

@@ -78,7 +78,7 @@ class DeliveryQueue:
     async def _record(self, version: int, ended: Sequence[Ended], now: datetime) -> None:
         changes = [Change(end.parcel.tenant, _state(end), end.again) for end in ended]
         async with self._database.transaction(sorted({change.tenant for change in changes})) as connection:
-            await store.audience(connection, version, lock=True)
+            counts = await store.audience(connection, version, lock=True)
             waiting = [pb.DELIVERY_STATE_QUEUED]
             changed = await store.change(connection, version, changes, now, only_from=waiting)
             known = {one.tenant for one in changed}
@@ -88,7 +88,8 @@ class DeliveryQueue:
                 if end.parcel.tenant in known
             ]
             await evidence_store.put(connection, evidence)
-            await gate.look(connection, version, now)
+            if counts is not None and counts.held <= sum(one.released for one in changed):
+                await gate.look(connection, version, now)
 
     async def _taken(self, now: datetime, until: datetime, limit: int) -> list[Taken]:
         taken: list[Taken] = []

@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.5
 """Real seconds between two looks into empty queues: the injected clock may travel."""
 _AWAY_SECONDS = 1.0
 """Real seconds until the next look when the database is away."""
-_TAKEN_AHEAD = 2
+_TAKEN_AHEAD = 8
 """Parcels taken at once for each session: so many wait behind a slow server, and no more."""
 
 

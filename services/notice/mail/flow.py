@@ -82,16 +82,17 @@ class Flow:
 
     async def _send(self) -> None:
         session = self._courier.session()
+        earlier: asyncio.Future[None] | None = None
         before: asyncio.Future[None] | None = None
         try:
             while (one := await self._ready.get()) is not None:
                 queue, parcel = one
-                if before is not None:  # so that a kill leaves at most two mails of a session unrecorded
-                    await before
+                if earlier is not None:  # so that a kill leaves at most two mails of a session unrecorded
+                    await earlier
                 if self._courier.stopping.is_set():
                     await self._put_back(queue, parcel, 0.0)
                 elif self._courier.clock.now() + self._terms.attempt < parcel.until:
-                    before = await self._try(session, queue, parcel)
+                    earlier, before = before, await self._try(session, queue, parcel)
                 # else another worker is about to take it, because a server let the ones before it wait
         finally:
             await session.close()

@@ -11,6 +11,7 @@ from idv.notice.v1 import customers_pb2 as pb
 from idv.notice.v1 import deliveries_pb2
 from idv.notice.v1.customers_pb2_grpc import CustomerServiceServicer
 
+from services.notice import errors
 from services.notice.accounts import messages
 from services.notice.accounts.accounts import AccountCall, Accounts
 from services.notice.calls import fingerprint
@@ -28,6 +29,7 @@ from services.runtime.resources import customer_name, parse_customer
 
 _PAGE: Final = 100
 _OFFICER: Final = "officer"
+_RETENTION: Final = "retention"
 
 
 class CustomerApi(CustomerServiceServicer):
@@ -102,7 +104,10 @@ class CustomerApi(CustomerServiceServicer):
     async def SetCustomerState(
         self, request: pb.SetCustomerStateRequest, context: Any
     ) -> pb.SetCustomerStateResponse:
-        """Suspends or activates; see `Accounts.set_state`."""
+        """Suspends, activates or off-boards; see `Accounts.set_state`."""
+        gone = request.state == pb.CUSTOMER_STATE_OFFBOARDED
+        if gone != (current_caller().name == _RETENTION) and request.state != pb.CUSTOMER_STATE_SUSPENDED:
+            raise errors.state_of_another()
         call = _call("SetCustomerState", request, request.request_id)
         tenant = parse_customer(request.name, field="name")
         account = await self._accounts.set_state(tenant, request.state, call)

@@ -39,6 +39,25 @@ def reused() -> IdvError:
     )
 
 
+def offboarded(tenant: str) -> IdvError:
+    """The refusal of whatever would change or reach a Customer that is gone."""
+    return IdvError(
+        Reason.ERROR_REASON_CUSTOMER_OFFBOARDED,
+        f"customers/{tenant} was off-boarded: its contacts are removed, and it is changed no more",
+        remedy="register the Customer anew, under another id",
+    )
+
+
+def state_of_another() -> IdvError:
+    """The refusal of a state that is not the caller's to set."""
+    return IdvError(
+        Reason.ERROR_REASON_PERMISSION_DENIED,
+        "a Customer is activated by the officer, and off-boarded by the retention service alone",
+        field="state",
+        remedy="off-board with OffboardCustomer of the retention service",
+    )
+
+
 def not_found(number: int | None) -> IdvError:
     """The refusal for a version that is not there; None: none was in force."""
     if number is None:

@@ -32,6 +32,7 @@ _LONGEST: Final = timedelta(minutes=15)
 _ENDED: Final = frozenset(
     {pb.NOTIFICATION_STATE_ACCEPTED, pb.NOTIFICATION_STATE_FAILED, pb.NOTIFICATION_STATE_NOT_ADDRESSED}
 )
+_GONE: Final = frozenset({Reason.ERROR_REASON_NOT_FOUND, Reason.ERROR_REASON_CUSTOMER_OFFBOARDED})
 _NOBODY: Final = completions_pb2.ReportDeletionResponse(
     mail_state=pb.NOTIFICATION_STATE_NOT_ADDRESSED, webhook_state=pb.NOTIFICATION_STATE_NOT_ADDRESSED
 )
@@ -70,7 +71,7 @@ class Completing:
         try:
             told = await self._notice.ReportDeletion(_report(deletion))
         except IdvError as error:
-            if error.reason != Reason.ERROR_REASON_NOT_FOUND:
+            if error.reason not in _GONE:
                 await self._put_off(work)
                 self._log.warning(
                     "a deletion's end is not reported yet", reason=error.reason_name, attempt=work.attempts

@@ -11,6 +11,8 @@ from idv.retention.v1 import (
     deletions_pb2_grpc,
     log_pb2,
     log_pb2_grpc,
+    offboarding_pb2,
+    offboarding_pb2_grpc,
     rights_pb2,
     rights_pb2_grpc,
 )
@@ -27,6 +29,8 @@ from services.retention.export_plan import Plans
 from services.retention.exports import Exports
 from services.retention.log import TransparencyLog
 from services.retention.log_api import TransparencyLogApi
+from services.retention.offboarding import Offboardings
+from services.retention.offboarding_api import OffboardingApi
 from services.retention.relaying import Relaying
 from services.retention.relays import Relays
 from services.retention.resumption import Resumption
@@ -56,9 +60,9 @@ async def main(settings: RetentionSettings) -> None:
     async with Runtime.start(settings, service="retention") as runtime:
         database, clock = runtime.database, runtime.clock
         # Every erasure has its request id: while storage restarts, a call is repeated and not refused.
-        storage = StorageGateway(
-            runtime.channel(settings.storage_target, retried=["idv.storage.v1.StorageService"])
-        )
+        retried = ["idv.storage.v1.StorageService", "idv.storage.v1.ClosingService"]
+        calls = runtime.channel(settings.storage_target, retried=retried)
+        storage = StorageGateway(calls)
         log = TransparencyLog(database, signer, clock)
         await log.open()
         deletions = Deletions(database, log, storage, seal, runtime.clocks, terms)
@@ -75,6 +79,7 @@ async def main(settings: RetentionSettings) -> None:
         relaying = Relaying(
             database, notice, runtime.clocks, runtime.log, settings.relay.terms(terms.evidence)
         )
+        offboardings = Offboardings(database, log, deletions, calls, notice, clock, runtime.log)
         view = CustomerView(storage, settings.access_streams)
 
         for name, seconds, run in (
@@ -82,6 +87,7 @@ async def main(settings: RetentionSettings) -> None:
             ("destructions", settings.jobs.destructions, expiries.run),
             ("announcements", settings.jobs.announcements, announcements.run),
             ("relays", settings.jobs.relays, relaying.run),
+            ("offboardings", settings.jobs.deletions, offboardings.run),
             ("completions", settings.jobs.completions, completing.run),
             ("exports", settings.jobs.exports, plans.forget_due),
             ("witnesses", settings.jobs.witnesses, witnesses.run),
@@ -101,6 +107,12 @@ async def main(settings: RetentionSettings) -> None:
                 TransparencyLogApi(log, witnesses, statements),
                 log_pb2,
                 "TransparencyLogService",
+            ),
+            (
+                offboarding_pb2_grpc.add_OffboardingServiceServicer_to_server,
+                OffboardingApi(offboardings),
+                offboarding_pb2,
+                "OffboardingService",
             ),
             (
                 rights_pb2_grpc.add_RightsServiceServicer_to_server,

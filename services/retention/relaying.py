@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 import grpc
-from idv.errors import IdvError
+from idv.errors import IdvError, Reason
 from idv.notice.v1 import customers_pb2 as pb
 from idv.notice.v1.customers_pb2_grpc import CustomerServiceStub
 
@@ -107,7 +107,12 @@ class Relaying:
             due_time=timestamp(relay.due_time),
             request_kind=relay.kind,
         )
-        return (await self._customers.SendMessage(request, timeout=_CALL_SECONDS)).delivery.state
+        try:
+            return (await self._customers.SendMessage(request, timeout=_CALL_SECONDS)).delivery.state
+        except IdvError as error:
+            if error.reason != Reason.ERROR_REASON_CUSTOMER_OFFBOARDED:
+                raise
+            return pb.DELIVERY_STATE_FAILED  # the Customer is gone: nobody is left to answer
 
     async def _store(
         self, relay: Relay, mail_state: pb.DeliveryState.ValueType, remind_time: datetime | None

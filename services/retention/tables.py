@@ -219,4 +219,31 @@ export_work = Table(
 )
 """Exports that are to be forgotten. Ids only, as `deletion_work`."""
 
+offboardings = Table(
+    "offboardings",
+    METADATA,
+    Column("tenant", Text, primary_key=True),
+    Column("request_id", Uuid, nullable=False),  # of the first call
+    Column("state", SmallInteger, nullable=False),  # idv.retention.v1.OffboardingState
+    Column("receive_time", _INSTANT, nullable=False),
+    Column("close_time", _INSTANT),
+    Column("deletion", Uuid),
+    Column("complete_time", _INSTANT),
+    Column("final_time", _INSTANT),
+    Column("leaf_index", BigInteger),
+    Column("receipt", Text),
+)
+"""Customers that leave or have left: kept for ever, as the log is. It names nobody but the Customer."""
+
+offboarding_work = Table(
+    "offboarding_work",
+    METADATA,
+    Column("tenant", Text, primary_key=True),
+    Column("due_time", _INSTANT, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("set_time", _INSTANT, nullable=False),
+    Index(None, "due_time"),
+)
+"""Off-boardings that are not over. Ids only."""
+
 job_leases = lease_table(METADATA)

@@ -117,7 +117,9 @@ async def test_an_update_changes_what_it_names_and_nothing_else(process: Process
     assert (await refused(officer.UpdateCustomer(other))).field == "customer.name"
 
 
-async def test_a_customer_is_suspended_and_activated_and_not_yet_off_boarded(process: Process) -> None:
+async def test_the_officer_suspends_and_activates_a_customer_and_off_boards_none(
+    process: Process,
+) -> None:
     officer = process.customers()
     await officer.CreateCustomer(creating())
 
@@ -127,7 +129,28 @@ async def test_a_customer_is_suspended_and_activated_and_not_yet_off_boarded(pro
     for state in (pb.CUSTOMER_STATE_SUSPENDED, pb.CUSTOMER_STATE_SUSPENDED, pb.CUSTOMER_STATE_ACTIVE):
         assert (await officer.SetCustomerState(to(state))).customer.state == state
     gone = await refused(officer.SetCustomerState(to(pb.CUSTOMER_STATE_OFFBOARDED)))
-    assert gone.reason_name == "NOT_SERVED"
+    assert (gone.reason_name, gone.field) == ("PERMISSION_DENIED", "state")
+
+
+async def test_retention_off_boards_for_good_and_no_contact_is_left(process: Process) -> None:
+    officer, retention = process.customers(), process.customers("retention")
+    await officer.CreateCustomer(creating())
+
+    def to(state: pb.CustomerState.ValueType) -> pb.SetCustomerStateRequest:
+        return pb.SetCustomerStateRequest(name=ACME.name, state=state, request_id=new_id())
+
+    early = await refused(retention.SetCustomerState(to(pb.CUSTOMER_STATE_ACTIVE)))
+    assert early.reason_name == "PERMISSION_DENIED"
+    suspending, removing = to(pb.CUSTOMER_STATE_SUSPENDED), to(pb.CUSTOMER_STATE_OFFBOARDED)
+    await retention.SetCustomerState(suspending)
+    await retention.SetCustomerState(removing)
+    for repeat in (suspending, removing, to(pb.CUSTOMER_STATE_OFFBOARDED)):
+        assert (await retention.SetCustomerState(repeat)).customer.state == pb.CUSTOMER_STATE_OFFBOARDED
+    left = (await officer.GetCustomer(pb.GetCustomerRequest(name=ACME.name))).customer
+    assert (left.email, left.display_name, left.region, left.webhook_uri) == ("", "", "", "")
+    again = await refused(officer.SetCustomerState(to(pb.CUSTOMER_STATE_ACTIVE)))
+    assert again.reason_name == "CUSTOMER_OFFBOARDED"
+    assert (await refused(officer.CreateCustomer(creating()))).reason_name == "ALREADY_EXISTS"
 
 
 async def test_an_import_registers_all_or_nothing(process: Process) -> None:

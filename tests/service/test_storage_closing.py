@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -102,5 +102,5 @@ async def test_a_session_that_is_opened_meanwhile_comes_before_or_is_refused(sto
     assert await reason(storage.session()) == "CUSTOMER_OFFBOARDED"
 
 
-async def _crash(_: object) -> int:
+async def _crash(versions: Mapping[str, int]) -> int:
     raise ConnectionError("killed")

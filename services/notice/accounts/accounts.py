@@ -14,17 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notice import errors
 from services.notice.accounts import store
-from services.notice.accounts.customer import Account, AccountFault, faults
+from services.notice.accounts.customer import Account, AccountFault, emptied, faults
 from services.notice.delivery import acknowledgement_store, audience
 from services.runtime.clock import Clock
 
 MAX_IMPORT_FAULTS = 40
 """Faults of an import that are told at once: an error travels in a trailer, and trailers are small."""
-
-_REACHABLE = {
-    pb.CUSTOMER_STATE_ACTIVE: pb.CUSTOMER_STATE_SUSPENDED,
-    pb.CUSTOMER_STATE_SUSPENDED: pb.CUSTOMER_STATE_ACTIVE,
-}
 
 
 class TenantTransactions(Protocol):
@@ -112,7 +107,9 @@ class Accounts:
             return await store.accounts(connection)
 
     async def update(self, tenant: str, values: dict[str, Any], call: AccountCall) -> Account:
-        """Changes fields of an account. Raises INVALID_ARGUMENT with every fault, or NOT_FOUND."""
+        """Changes fields of an account. Raises INVALID_ARGUMENT with every fault, NOT_FOUND, or
+        CUSTOMER_OFFBOARDED.
+        """
 
         async def change(connection: AsyncConnection, before: Account) -> Account:
             changed = replace(before, **values)
@@ -126,34 +123,35 @@ class Accounts:
         return await self._change(tenant, call, change)
 
     async def set_state(self, tenant: str, state: pb.CustomerState.ValueType, call: AccountCall) -> Account:
-        """Suspends or activates a Customer. Raises NOT_FOUND, or NOT_SERVED for off-boarding."""
-        if state not in _REACHABLE:
-            raise IdvError(
-                Reason.ERROR_REASON_NOT_SERVED,
-                "off-boarding is in the contract, but not offered by this release",
-                field="state",
-                remedy="suspend the Customer, and delete its data by subject",
-            )
+        """Suspends or activates a Customer, or off-boards it for good: contacts and settings go.
+
+        Raises NOT_FOUND, CUSTOMER_OFFBOARDED.
+        """
+        gone = state == pb.CUSTOMER_STATE_OFFBOARDED
 
         async def change(connection: AsyncConnection, before: Account) -> Account:
             if before.state == state:
                 return before
-            changed = replace(before, state=state)
+            changed = emptied(before) if gone else replace(before, state=state)
             await store.replace(connection, changed, self._clock.now())
             return changed
 
-        return await self._change(tenant, call, change)
+        return await self._change(tenant, call, change, of_the_gone=gone)
 
     async def _change(
         self,
         tenant: str,
         call: AccountCall,
         change: Callable[[AsyncConnection, Account], Awaitable[Account]],
+        *,
+        of_the_gone: bool = False,
     ) -> Account:
         async with self._database.transaction([tenant]) as connection:
             account = _found(await store.account(connection, tenant, lock=True))
             if not await _first(connection, [tenant], call):
                 return account
+            if account.state == pb.CUSTOMER_STATE_OFFBOARDED and not of_the_gone:
+                raise errors.offboarded(tenant)
             return await change(connection, account)
 
     def _import_faults(self, accounts: Sequence[Account]) -> list[FieldViolation]:

@@ -47,6 +47,11 @@ class Account:
     state: pb.CustomerState.ValueType = pb.CUSTOMER_STATE_ACTIVE
 
 
+def emptied(account: Account) -> Account:
+    """What is left of a Customer that was off-boarded: its id, and that it is gone."""
+    return Account(account.tenant, "", "", "en", "", "UTC", state=pb.CUSTOMER_STATE_OFFBOARDED)
+
+
 def faults(account: Account, optional: Collection[str]) -> Iterator[AccountFault]:
     """Everything that is wrong with an account; `optional` holds the contract's optional items."""
     if not _ID.fullmatch(account.tenant):

@@ -55,6 +55,8 @@ class Outbox:
                 retry_after=60.0,
             )
         account, now = await self._accounts.get(tenant), self._clock.now()
+        if account.state == pb.CUSTOMER_STATE_OFFBOARDED:
+            raise errors.offboarded(tenant)
         name = UUID(str(uuid_utils.uuid7(nanoseconds=int(now.timestamp() * 1e6) * 1000)))
         return Mail(
             tenant=tenant,

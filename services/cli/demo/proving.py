@@ -75,10 +75,10 @@ async def stated(stage: Stage) -> str:
         proven.entry["nothing_past_term_readable"] == "yes",
         "something past its term can be read",
     )
-    figures = proven.entry
+    deletions = counted(proven.entry["deletion_count"], "deletion")
     return (
-        f"{statement.day}: {figures['readable_count']} readable, "
-        f"{counted(figures['deletion_count'], 'deletion', 'deletions')}; leaf {proven.leaf_index}, verified offline"
+        f"{statement.day}: {proven.entry['readable_count']} readable, {deletions}; "
+        f"leaf {proven.leaf_index}, verified offline"
     )
 
 

@@ -13,7 +13,14 @@ from services.notice.faults import Fault, refuse
 from services.notice.terms import Language
 
 MAX_BYTES = 128 * 1024
-"""Twenty times what a long notice needs, and little enough that the worst text takes a parser seconds."""
+"""Twenty times what a long notice needs."""
+MAX_LINES = 4000
+MAX_BLOCK = 4000
+"""Characters between two blank lines. Within a block, what a parser of Markdown takes grows with the square
+of its length: half a minute for 128 KiB of brackets in one block, a second for as many in short ones.
+"""
+MAX_BARS = 20
+"""Vertical bars in a line: a table is filled up to as many columns in each of its rows."""
 MAX_TITLE = 120
 ITEMS_MARK = "{{ items }}"
 RETENTION_MARK = "{{ retention_days }}"
@@ -50,13 +57,15 @@ def text_file(language: str) -> str:
 def parse_text(language: Language, markdown: str) -> Text:
     """A text, checked.
 
-    Refused: more than 128 KiB, nothing, no title or several, HTML, images, links that are not https, mailto
+    Refused: more than 128 KiB, blocks, lines or tables too large to be parsed quickly, nothing, no title or
+    several, HTML, images, links that are not https, mailto
     or within the page, hidden characters and unknown marks. Raises InvalidNoticeError with every fault and
     its line.
     """
     file = text_file(language)
-    # Size and characters first: a parser need not see what a reader must not.
+    # Sizes and characters first: a parser need not see what a reader must not, nor what would keep it busy.
     refuse(list(_unprintable(file, markdown)))
+    refuse(list(_slow(file, markdown)))
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
     found = [*_headings(file, tokens), *_foreign(file, tokens), *_marks(file, markdown, tokens)]
     refuse(list(dict.fromkeys(found)))  # an opening and a closing tag are one fault of their line
@@ -76,6 +85,26 @@ def _unprintable(file: str, markdown: str) -> Iterator[Fault]:
         if found := _HIDDEN.search(line.removesuffix("\r")):
             reason = f"Holds the hidden character U+{ord(found[0]):04X}"
             yield Fault(file, number, "", reason, "Remove it: readers must see all that stands here")
+
+
+def _slow(file: str, markdown: str) -> Iterator[Fault]:
+    """What would take a parser much longer than its size lets expect."""
+    lines = markdown.split("\n")
+    if len(lines) > MAX_LINES:
+        yield Fault(file, MAX_LINES + 1, "", f"More than {MAX_LINES} lines", "Shorten it")
+    size, start = 0, 1
+    for number, line in enumerate(lines, start=1):
+        if line.count("|") > MAX_BARS:
+            reason = f"A line of more than {MAX_BARS} vertical bars"
+            yield Fault(file, number, "", reason, "Make the table narrower")
+        if not line.strip():
+            size, start = 0, number + 1
+            continue
+        within = size <= MAX_BLOCK
+        size += len(line)
+        if within and size > MAX_BLOCK:
+            reason = f"More than {MAX_BLOCK} characters without a blank line"
+            yield Fault(file, start, "", reason, "Part it by blank lines")
 
 
 def _line(token: Token) -> int | None:

@@ -12,7 +12,7 @@ import pytest
 
 from services.notice.faults import Fault, InvalidNoticeError
 from services.notice.folder import parse, read_folder
-from services.notice.text import MAX_BYTES, Text, parse_text
+from services.notice.text import MAX_BLOCK, MAX_BYTES, Text, parse_text
 from tests.notice_parts import ITEMS, SHIPPED, TERMS, TEXT, sources
 
 
@@ -153,11 +153,33 @@ def test_the_table_of_items_has_one_paragraph_of_its_own(instead: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["[", "![", "*a_ ", "`", "> ", "<", "[a](", "|-", "* ", "&#", "\\", "**_", "- > "]
+    ("added", "line", "reason"),
+    [
+        ("[" * 4001, 7, "4000 characters"),
+        ("words\n\n" + "many words\n" * 500, 9, "4000 characters"),
+        ("|a" * 21, 7, "vertical bars"),
+        ("a\n\n" * 2000, 4001, "4000 lines"),
+    ],
 )
-def test_a_text_made_to_be_slow_is_judged_quickly(unit: str) -> None:
-    text = TEXT + "\n" + (unit * MAX_BYTES)[: MAX_BYTES - 200]
+def test_what_would_keep_a_parser_busy_is_refused_with_its_line(added: str, line: int, reason: str) -> None:
+    assert (line, True) in [(fault.line, reason in fault.reason) for fault in text_faults(f"{TEXT}\n{added}")]
+
+
+@pytest.mark.parametrize("unit", ["[", "![", "*a_ ", "`", "> ", "[a](", "[*"])
+@pytest.mark.parametrize("between", ["", "\n\n"])
+def test_a_text_made_to_be_slow_is_judged_quickly(unit: str, between: str) -> None:
+    block = (unit * MAX_BLOCK)[:MAX_BLOCK] if between else unit
+    text = TEXT + "\n" + ((block + between) * MAX_BYTES)[: MAX_BYTES - 200]
     start = time.process_time()
     with suppress(InvalidNoticeError):
         parse_text("en", text)
+    assert time.process_time() - start < 10
+
+
+def test_a_table_made_to_be_slow_is_judged_quickly() -> None:
+    table = "|a" * 20 + "\n" + "|-" * 20 + "\n" + "|x\n" * 2500
+    text = TEXT + ("\n" + table) * 2
+    start = time.process_time()
+    with suppress(InvalidNoticeError):
+        parse_text("en", text[: MAX_BYTES - 200])
     assert time.process_time() - start < 10

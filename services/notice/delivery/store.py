@@ -15,11 +15,15 @@ from services.notice.tables import SKEW, audiences, deliveries, versions
 
 _ENROLL = text("SELECT pg_advisory_xact_lock_shared(hashtext('notice.audience'))")
 _FIX = text("SELECT pg_advisory_xact_lock(hashtext('notice.audience'))")
-_EVERYBODY = text(
-    "INSERT INTO notice.deliveries"
+_SOME = text(
+    "WITH made AS (INSERT INTO notice.deliveries"
     " (version, tenant, state, audience, held, attempts, create_time, state_time, due_time, set_time)"
     " SELECT :version, tenant, 1, true, true, 0, :now, :now, :now, :now FROM notice.customer_ids"
+    "  WHERE tenant > :after ORDER BY tenant LIMIT :limit RETURNING tenant)"
+    " SELECT count(*), max(tenant) FROM made"
 )
+_AT_ONCE = 50_000
+"""Deliveries made by one statement: with any number of Customers none takes longer than a statement may."""
 _TAKE = text(
     "WITH due AS MATERIALIZED (SELECT version, tenant FROM notice.deliveries"
     "  WHERE version = :version AND due_time IS NOT NULL AND (due_time <= :now OR set_time > :ahead)"
@@ -114,7 +118,11 @@ async def enroll_lock(connection: AsyncConnection) -> None:
 async def fix_audience(connection: AsyncConnection, version: int, now: datetime) -> int:
     """A delivery for every registered Customer, and how many those are."""
     await connection.execute(_FIX)
-    count = (await connection.execute(_EVERYBODY, {"version": version, "now": now})).rowcount
+    count, made, after = 0, _AT_ONCE, ""
+    while made == _AT_ONCE:
+        some = {"version": version, "now": now, "after": after, "limit": _AT_ONCE}
+        made, after = (await connection.execute(_SOME, some)).one()
+        count += made
     counts = dict.fromkeys(("accepted", "bounced", "failed", "covered", "told_accepted", "told_covered"), 0)
     values = counts | {"version": version, "audience": count, "held": count, "queued": count}
     values |= {"pace_queued": count}

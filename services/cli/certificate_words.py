@@ -182,6 +182,9 @@ _CHINESE = Words(
         "tree_size": "此前日志叶数",
     },
     values={
+        "each key is overwritten in place on one host's disk; a copy of its file would still hold it": (
+            "每个密钥在一台主机的磁盘上原位覆盖；其文件的副本仍会保留该密钥"
+        ),
         "record": "一条记录",
         "session": "一个会话及其全部内容",
         "subject": "一位最终用户的全部数据",

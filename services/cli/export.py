@@ -57,7 +57,8 @@ async def export(
         )
     if not verify:
         async with Suite(Ready.read(connect)) as suite:
-            await _fetch(suite, suite.customer(identity), subject, PartialFile.begin(output, request_id))
+            who = suite.customer(identity)
+            await fetch(suite, who, who.name, subject, PartialFile.begin(output, request_id))
     try:
         found = archives.verify(output)
     except ArchiveError as error:
@@ -70,7 +71,8 @@ async def export(
     Output(as_json).answer({"output": str(output), **asdict(found)}, facts_table(people))
 
 
-async def _fetch(suite: Suite, who: Who, subject: str | None, partial: PartialFile) -> None:
+async def fetch(suite: Suite, who: Who, customer: str, subject: str | None, partial: PartialFile) -> None:
+    """Receives the archive of a Customer's subject, or of all that the Customer has; asked for as `who`."""
     stub = suite.stub(RightsServiceStub, "retention", who)
     if partial.offset:
         hint(f"going on after {size(partial.offset)}")
@@ -83,11 +85,11 @@ async def _fetch(suite: Suite, who: Who, subject: str | None, partial: PartialFi
         async def once() -> None:
             timeout, offset = archives.EXPORT_SECONDS, partial.offset
             if subject is None:
-                request = export_customer(who.name, partial.request_id, offset)
+                request = export_customer(customer, partial.request_id, offset)
                 async for part in stub.ExportCustomer(request, timeout=timeout):
                     partial.take(part, progress)
             else:
-                one = export_subject(who.name, subject, partial.request_id, offset)
+                one = export_subject(customer, subject, partial.request_id, offset)
                 async for piece in stub.ExportSubject(one, timeout=timeout):
                     partial.take(piece, progress)
 

@@ -53,7 +53,7 @@ COMMANDS = (
     Entry("receipt", "receipt", "Verify a deletion's receipt offline, or print it as a certificate.", _PROOF),
     Entry("statement", "statement", "Show and verify the daily statement of what is held.", _PROOF),
     Entry("log", "log", "Read the transparency log and verify its proofs.", _PROOF),
-    Entry("customer", "customer", "Register, change, suspend, import and export Customers.", _CARE),
+    Entry("customer", "offboard", "Register, change, suspend, import, export, off-board Customers.", _CARE),
     Entry("doctor", "doctor", "Check configuration, certificates, clocks, stores and services.", _CARE),
     Entry("clock", "clock", "Look at the clocks that destruction depends on, and confirm a jump.", _CARE),
     Entry("bench", "bench", "Measure the suite beside the bare limits of this machine.", _CARE),

@@ -186,6 +186,11 @@ def public_page(parts: Parts) -> str:
     return f"http://{parts.ports.address(PAGE)}/"
 
 
+def officer_page(parts: Parts) -> str:
+    """URL of the officer's page, by mutual TLS."""
+    return f"https://{parts.ports.address(OFFICER)}/"
+
+
 def log_files(parts: Parts) -> str:
     """URL below which the log is served as files."""
     return f"http://{parts.ports.address(TILES)}/"

@@ -64,6 +64,7 @@ def describe(stack: LocalStack) -> Ready:
         log_files=stack.log_files,
         witness_key=str(stack.witness.key),
         public_page=stack.public_page,
+        officer_page=stack.officer_page,
         time_file=layout.time_file,
     )
 

@@ -30,6 +30,7 @@ log_public_key_file  a file that holds it
 log_files          URL below which the log is served as files (C2SP tlog-tiles)
 witness_key        the key of the local witness of the log, one line (C2SP cosignature/v1)
 public_page        URL of the public page of the notice in force; null where notice serves none
+officer_page       URL of the officer's page, for a certificate of that role; null where notice serves none
 time_file          file that moves the application's clock: {"offset_seconds": number}
 ```
 """
@@ -115,6 +116,7 @@ class Ready(_Part):
     log_files: str | None = None
     witness_key: str | None = None
     public_page: str | None
+    officer_page: str | None = None
     time_file: Path
 
     @classmethod

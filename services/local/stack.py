@@ -129,6 +129,11 @@ class LocalStack:
         return configuration.public_page(self._running)
 
     @property
+    def officer_page(self) -> str:
+        """URL of the officer's page, by mutual TLS."""
+        return configuration.officer_page(self._running)
+
+    @property
     def log_public_key(self) -> str:
         """The verifier key of the transparency log, one line."""
         return self._running.secrets.log_public.read_text().strip()

@@ -86,6 +86,7 @@ def _facts(stack: LocalStack, ready_file: Path) -> list[tuple[str, str]]:
         ("ready file", str(ready_file.resolve())),
         ("directory", str(stack.layout.root)),
         ("public notice", stack.public_page),
+        ("officer's page", stack.officer_page),
         ("mail", str(stack.layout.mail)),
         ("logs", str(stack.layout.logs)),
     ]

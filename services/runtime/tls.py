@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,37 @@ def server_credentials(files: TlsFiles, log: Log, *, mutual: bool) -> grpc.Serve
     return grpc.dynamic_ssl_server_credentials(
         source.load(), source.fetch, require_client_authentication=mutual
     )
+
+
+def mutual_context(files: TlsFiles) -> ssl.SSLContext:
+    """TLS for a server whose clients must each show a certificate of the authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(files.certificate, files.private_key)
+    context.load_verify_locations(files.authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def follow(context: ssl.SSLContext, files: TlsFiles, log: Log | None) -> None:
+    """Lets each new connection of a mutual context use the files as they are then."""
+    current, seen = context, stamp(files)
+
+    def renew(connection: ssl.SSLObject, _name: str | None, _of: ssl.SSLContext) -> None:
+        nonlocal current, seen
+        try:
+            if (now := stamp(files)) != seen:
+                seen = now  # a bad set of files is reported once
+                setting_checks.certificate_pair(files.certificate, files.private_key, files.authority)
+                current = mutual_context(files)
+                if log:
+                    log.info("the certificate was renewed")
+        except Exception as error:  # whoever connects is served by the files that were good
+            if log:
+                log.error("the renewed certificate cannot be used", exc_info=error)
+        connection.context = current
+
+    context.sni_callback = renew  # called at the start of each handshake, with or without a name
 
 
 class _Certificates:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.runtime.logs import Log
 from services.runtime.settings import TlsFiles
+from services.runtime.tls import follow, mutual_context
 
 _KEEP_ALIVE_SECONDS = 15
 _MAX_CONCURRENT = 1000
@@ -52,7 +52,8 @@ class _NamedPeer(H11Protocol):
 class WebServer:
     """Serves an application over HTTP; `address` is where. `async with` starts and stops it.
 
-    Plain unless `tls` is given: then by mutual TLS alone, with the peer in each request's scope.
+    Plain unless `tls` is given: then by mutual TLS alone, with the peer in each request's scope, and by the
+    files as they are when a connection begins.
 
     Neither requests nor the addresses they come from are logged; `served` is the log line that tells of the
     start. Raises OSError when the port is taken.
@@ -74,20 +75,23 @@ class WebServer:
         bound = self._socket.getsockname()[1]
         self.address = f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
         self._log, self._served = log, served
-        self._server = _Server(
-            uvicorn.Config(
-                application,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                lifespan="off",
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=_DRAIN_SECONDS,
-                limit_concurrency=_MAX_CONCURRENT,
-                **_mutual(tls),
-            )
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+            limit_concurrency=_MAX_CONCURRENT,
+            http=_NamedPeer if tls else "auto",
         )
+        if tls:
+            config.load()
+            config.ssl = mutual_context(tls)
+            follow(config.ssl, tls, log)
+        self._server = _Server(config)
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -102,16 +106,3 @@ class WebServer:
         self._server.should_exit = True
         if self._running is not None:
             await self._running
-
-
-def _mutual(tls: TlsFiles | None) -> dict[str, Any]:
-    """Uvicorn's settings for mutual TLS."""
-    if tls is None:
-        return {}
-    return {
-        "http": _NamedPeer,
-        "ssl_certfile": tls.certificate,
-        "ssl_keyfile": tls.private_key,
-        "ssl_ca_certs": str(tls.authority),
-        "ssl_cert_reqs": ssl.CERT_REQUIRED,
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -60,6 +61,30 @@ async def test_only_an_officers_certificate_opens_the_page(
             assert (await look(process, "/", other))[0] == 403
         with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
             await look(process, "/", None)
+
+
+async def test_whoever_connects_next_sees_a_renewed_certificate(
+    tmp_path: Path, service_database: ServiceDatabase
+) -> None:
+    async with running(tmp_path, service_database) as process:
+        officer, own = process.authority.service("officer"), process.authority.service("notice")
+        port = int(process.officer_page.rpartition(":")[2])
+
+        async def shown() -> bytes | None:
+            context = trusting(process.authority, officer)
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            connection = writer.get_extra_info("ssl_object")
+            writer.close()
+            found: bytes | None = connection.getpeercert(binary_form=True)
+            return found
+
+        first = await shown()
+        own.private_key.unlink()
+        own.certificate.unlink()
+        assert await shown() == first, "files that are not there yet change nothing"
+        process.authority.service("notice")
+        assert await shown() not in (first, None)
+        assert (await look(process, "/", officer))[0] == 200
 
 
 async def test_the_page_of_a_draft_shows_what_it_changes_and_what_would_be_refused(
@@ -125,7 +150,7 @@ async def test_less_than_the_terms_say_and_an_instant_too_near_are_refused_and_t
     tmp_path: Path, service_database: ServiceDatabase
 ) -> None:
     wider = sources(FACES)
-    async with running(tmp_path, service_database, lead_days=30) as process:
+    async with running(tmp_path, service_database, "127.0.0.1:9", lead_days=30) as process:
         await process.officer().CreateNotice(drafting(sources()))
         await announce(process, "officer", "notices/1")
         await process.officer().CreateNotice(drafting(wider))

@@ -19,7 +19,9 @@ Items = Annotated[
     list[str] | None,
     typer.Option("--item", help="An optional item that it may ask for; again for more. Default: any."),
 ]
-Webhook = Annotated[str | None, typer.Option("--webhook", help="Where the ends of deletions are posted, by https and signed.")]
+Webhook = Annotated[
+    str | None, typer.Option("--webhook", help="Where the ends of deletions are posted, by https and signed.")
+]
 
 
 def account_as_written(

@@ -6,6 +6,7 @@ answer that is accepted as well. Everything else has one right answer.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
@@ -14,8 +15,6 @@ from idv.types.v1 import processing_pb2
 
 TERM = timedelta(days=30)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-SUSPENSION_SECONDS = 8.0
-"""Seconds of real time in which a suspension, or its end, comes to count."""
 GONE = frozenset({"EXPIRED", "NOT_FOUND"})
 """What is said of a record after its term, and once its day is gone."""
 
@@ -98,10 +97,12 @@ class Model:
     records: list[Record] = field(default_factory=list)
     restrictions: dict[tuple[str, str], Restriction] = field(default_factory=dict)
     opt_outs: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    suspended: dict[str, tuple[bool, float]] = field(default_factory=dict)
-    """By Customer: whether it is suspended, and when on the monotonic clock that was set."""
+    suspended: set[str] = field(default_factory=set)
+    """Customers of whom nothing is collected for now."""
     fences: dict[str, datetime] = field(default_factory=dict)
     """By Customer: up to when a wide deletion may concern what is received then."""
+    reads: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """By record and purpose: how often its body was read."""
     latest: datetime = BEGINNING
     """The latest instant that the clock showed: what was due by then may be destroyed, wherever it stands."""
 
@@ -122,10 +123,8 @@ class Model:
             (must if record.session.restricted else may).add("RESTRICTED")
         return Answers(frozenset(must), frozenset(may))
 
-    def collecting(
-        self, session: Session, category: str, before: datetime, after: datetime, at: float
-    ) -> Answers:
-        """Of a submission or upload to a session, at that time of the monotonic clock."""
+    def collecting(self, session: Session, category: str, before: datetime, after: datetime) -> Answers:
+        """Of a submission or upload to a session."""
         must, may = set[str](), set[str]()
         if session.erased is not False:
             (must if session.erased else may).add("ERASED")
@@ -142,11 +141,9 @@ class Model:
         out = self.opt_outs.get((session.customer, session.subject))
         if out is not None and (not out or category in out):
             must.add("OPTED_OUT")
-        return self._served(session.customer, at, must, may)
+        return self._served(session.customer, must, may)
 
-    def opening(
-        self, customer: str, subject: str, items: frozenset[str], before: datetime, at: float
-    ) -> Answers:
+    def opening(self, customer: str, subject: str, items: frozenset[str], before: datetime) -> Answers:
         """Of a new session for these items."""
         must, may = set[str](), set[str]()
         if before <= self.fences.get(customer, before - TERM):
@@ -154,13 +151,10 @@ class Model:
         out = self.opt_outs.get((customer, subject))
         if out is not None and (not out or out & items):
             must.add("OPTED_OUT")
-        return self._served(customer, at, must, may)
+        return self._served(customer, must, may)
 
-    def _served(self, customer: str, at: float, must: set[str], may: set[str]) -> Answers:
-        suspended, since = self.suspended.get(customer, (False, float("-inf")))
-        if at - since < SUSPENSION_SECONDS:
-            may.add("CUSTOMER_SUSPENDED")
-        elif suspended:
+    def _served(self, customer: str, must: set[str], may: set[str]) -> Answers:
+        if customer in self.suspended:
             must.add("CUSTOMER_SUSPENDED")
         return Answers(frozenset(must), frozenset(may))
 

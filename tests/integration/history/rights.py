@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 from idv.errors import IdvError
 from idv.retention.v1 import deletions_pb2, rights_pb2
 from idv.storage.v1 import storage_pb2
@@ -16,7 +17,7 @@ from idv.storage.v1.storage_pb2_grpc import StorageServiceStub
 from idv.types.v1 import processing_pb2
 
 from tests.integration.callers import service
-from tests.integration.history.collecting import ANY, CUSTOMER, SUBJECT, Collecting
+from tests.integration.history.collecting import ANY, CUSTOMER, SUBJECT, Collecting, always, when
 from tests.integration.history.model import Record, Session
 from tests.integration.history.suite import answered
 
@@ -33,8 +34,8 @@ FOREIGN = {"NOT_FOUND", "WRONG_TENANT", "PERMISSION_DENIED"}
 class Reading(Collecting):
     """Reads, descriptions and lists."""
 
-    @precondition(lambda self: self.model.records)
     @rule(at=ANY, purpose=PURPOSE)
+    @when(lambda self: self.model.records)
     def read(self, at: int, purpose: processing_pb2.Purpose.ValueType) -> None:
         """Reads one of the records."""
         record = self.model.records[-1 - at % len(self.model.records)]
@@ -46,10 +47,12 @@ class Reading(Collecting):
             lambda before, after: self.model.reading(record, purpose, before, after),
             self.suite.read(record.name, purpose),
         )
-        assert body is None or hashlib.sha256(body).digest() == record.digest
+        if body is not None:
+            assert hashlib.sha256(body).digest() == record.digest
+            self.model.reads[record.name][purpose] += 1
 
-    @precondition(lambda self: self.model.records)
     @rule(at=ANY)
+    @when(lambda self: self.model.records)
     def describe(self, at: int) -> None:
         """Asks what a record is, for the purpose that no restriction forbids."""
         record = self.model.records[-1 - at % len(self.model.records)]
@@ -67,14 +70,15 @@ class Reading(Collecting):
         )
         assert found is None or found.record.category == record.category
 
-    @precondition(lambda self: self.model.sessions)
     @rule(at=ANY)
+    @when(lambda self: self.model.sessions)
     def list_session(self, at: int) -> None:
         """Lists the readable records of a session."""
         session = self.model.sessions[-1 - at % len(self.model.sessions)]
         self.do("list a session", self.shows([session], session=session.name))
 
     @rule(customer=CUSTOMER, subject=SUBJECT)
+    @when(always)
     def list_subject(self, customer: int, subject: str) -> None:
         """Lists the readable records of a subject, of that Customer alone."""
         sessions = list(self.model.of(self.customers[customer], subject))
@@ -88,7 +92,10 @@ class Reading(Collecting):
         except IdvError as error:
             assert error.reason_name in {"NOT_FOUND", "EXPIRED"}  # noqa: PT017 - its day is gone
             listed = []
-        names = {one.name for one in listed}
+        self.holds({one.name for one in listed}, sessions, before)
+
+    def holds(self, names: set[str], sessions: list[Session], before: datetime) -> None:
+        """What was found of these sessions since that instant is what the model holds."""
         own = {one.name: one for one in self.model.records if one.session in sessions}
         assert names <= set(own), "nobody else's"
         for name, record in own.items():
@@ -100,19 +107,26 @@ class Rights(Reading):
     """Restriction, opting out, and end users' own requests."""
 
     @rule(customer=CUSTOMER, subject=SUBJECT, restricted=st.booleans())
+    @when(always)
     def restrict(self, customer: int, subject: str, restricted: bool) -> None:
         """Restricts a subject, or lifts it; a repeat has the same answer."""
+        name = self.customers[customer]
+        self.do("restrict or lift", self.restricted(name, subject, restricted=restricted))
+
+    async def restricted(self, customer: str, subject: str, *, restricted: bool) -> None:
+        """A restriction, or its end."""
         request = rights_pb2.SetRestrictionRequest(
-            parent=f"customers/{self.customers[customer]}",
+            parent=f"customers/{customer}",
             request_id=str(uuid.uuid4()),
             subject=subject,
             restricted=restricted,
             reason=processing_pb2.RESTRICTION_REASON_OBJECTION_PENDING,
         )
-        self.do("restrict or lift", self.twice(self.customers[customer], "SetRestriction", request))
-        self.model.restrict(self.customers[customer], subject, restricted=restricted, now=self.now)
+        await self._set(customer, "SetRestriction", request)
+        self.model.restrict(customer, subject, restricted=restricted, now=self.now)
 
     @rule(customer=CUSTOMER, subject=SUBJECT, items=OUT, opted_out=st.integers(0, 2))
+    @when(always)
     def opt_out(self, customer: int, subject: str, items: tuple[str, ...], opted_out: int) -> None:
         """Opts a subject out, or lifts it, which comes more often; a repeat is answered the same."""
         request = rights_pb2.SetOptOutRequest(
@@ -122,18 +136,27 @@ class Rights(Reading):
             items=items,
             opted_out=opted_out == 0,
         )
-        self.do("opt out or lift", self.twice(self.customers[customer], "SetOptOut", request))
+        self.do("opt out or lift", self._set(self.customers[customer], "SetOptOut", request))
         if opted_out == 0:
             self.model.opt_outs[self.customers[customer], subject] = frozenset(items)
         else:
             self.model.opt_outs.pop((self.customers[customer], subject), None)
 
-    async def twice(self, customer: str, name: str, request: Any) -> None:
-        """Calls a method of the rights service twice with one request: the answers are the same."""
-        method = getattr(self.suite.rights(customer), name)
-        assert await answered(lambda: method(request)) == await answered(lambda: method(request))
+    async def _set(self, customer: str, name: str, request: Any) -> None:
+        """Calls a method of the rights service twice with one request: the answers are the same, and stay so.
+
+        A late repeat must not set again what was lifted meanwhile.
+        """
+        first = await answered(lambda: getattr(self.suite.rights(customer), name)(request))
+
+        async def again() -> None:
+            assert await answered(lambda: getattr(self.suite.rights(customer), name)(request)) == first
+
+        await again()
+        self.later(name, customer, again)
 
     @rule(customer=CUSTOMER, kind=st.integers(1, 5), by_support=st.booleans())
+    @when(always)
     def relay(self, customer: int, kind: int, by_support: bool) -> None:
         """Enters an end user's own request and, once it is listed, marks it as answered."""
         self.do("relay and resolve", self._relay(self.customers[customer], kind, by_support))
@@ -150,12 +173,17 @@ class Rights(Reading):
         resolved = await answered(lambda: rights.ResolveRelay(request))
         assert resolved.relay.state == rights_pb2.RELAY_STATE_RESOLVED
 
+        async def again() -> None:
+            assert case == await self.suite.relay(customer, kind, request_id, by_support=by_support)
+
+        self.later("a relay", customer, again)
+
 
 class Strangers(Rights):
     """What one Customer may see of another: nothing."""
 
-    @precondition(lambda self: self.model.records)
     @rule(at=ANY)
+    @when(lambda self: self.model.records)
     def look_at_another_customers(self, at: int) -> None:
         """Reads, lists and deletes another's under one's own name and under theirs: nothing comes of it."""
         record = self.model.records[-1 - at % len(self.model.records)]

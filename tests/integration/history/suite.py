@@ -91,13 +91,22 @@ class Suite:
         request = customers_pb2.CreateCustomerRequest(customer=known, request_id=str(uuid.uuid4()))
         await answered(lambda: self._officer.CreateCustomer(request))
 
-    async def set_state(self, customer: str, *, suspended: bool) -> None:
-        """Suspends a Customer, or ends that."""
+    async def suspend(self, customer: str, *, suspended: bool) -> None:
+        """Suspends a Customer, or ends that; returns once it counts."""
         state = customers_pb2.CUSTOMER_STATE_SUSPENDED if suspended else customers_pb2.CUSTOMER_STATE_ACTIVE
         request = customers_pb2.SetCustomerStateRequest(
             name=f"customers/{customer}", state=state, request_id=str(uuid.uuid4())
         )
         await answered(lambda: self._officer.SetCustomerState(request))
+
+        async def counts() -> bool:
+            try:
+                await self.open(customer, "nobody else")
+            except IdvError as error:
+                return (error.reason_name == "CUSTOMER_SUSPENDED") == suspended
+            return not suspended
+
+        await until("a suspension, or its end, counts", counts)
 
     async def open(self, customer: str, subject: str) -> ingest_pb2.CreateSessionResponse:
         """Opens a session, and asks again: both answers name one session."""
@@ -138,7 +147,14 @@ class Suite:
         ).deletion
         if dry_run:
             return made
-        named = deletions_pb2.GetDeletionRequest(name=made.name)
+        if made.state in ENDED:
+            await self.prove(made.receipt.json)
+            return made
+        return await self.concluded(customer, made.name)
+
+    async def concluded(self, customer: str, name: str) -> deletions_pb2.Deletion:
+        """A deletion at its end; its receipt is proven."""
+        stub, named = self.deletions(customer), deletions_pb2.GetDeletionRequest(name=name)
 
         async def ended() -> deletions_pb2.Deletion | None:
             with suppress(IdvError):
@@ -146,9 +162,31 @@ class Suite:
                 return found if found.state in ENDED else None
             return None
 
-        done = made if made.state in ENDED else await until("a deletion ends", ended, seconds=60)
+        done = await until("a deletion ends", ended, seconds=60)
         await self.prove(done.receipt.json)
         return done
+
+    async def export(self, customer: str, subject: str) -> bytes:
+        """An archive: taken up where it broke off, under its one request id, until it is whole."""
+        request = rights_pb2.ExportSubjectRequest(
+            parent=f"customers/{customer}", request_id=str(uuid.uuid4()), subject=subject
+        )
+        body = bytearray()
+
+        async def rest() -> bytes:
+            request.offset = len(body)
+            async for part in self.rights(customer).ExportSubject(request, timeout=60):
+                assert part.offset == len(body)
+                body.extend(part.chunk)
+            return bytes(body)
+
+        return await answered(rest, "an export")
+
+    async def statements(self, newest: int) -> list[str]:
+        """The documents of the newest statements."""
+        request = log_pb2.ListStatementsRequest(page_size=newest)
+        answer = await answered(lambda: self._log.ListStatements(request), "the statements")
+        return [one.json for one in answer.statements]
 
     async def prove(self, receipt: str) -> None:
         """Verifies a receipt with the log's key alone, and that its tree extends the one seen before."""

@@ -143,6 +143,7 @@ def change(one: StoredChange, *, whole: bool) -> notice_pb2.NoticeChange:
         declared=cast("notice_pb2.Materiality.ValueType", one.declared),
         actor=one.actor if whole else "",
         reason=(one.reason or "") if whole else "",
+        told=notice_pb2.AudienceTold(**one.told) if one.told is not None else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -53,6 +54,8 @@ class StoredChange:
     digest: bytes
     effective_time: datetime | None
     material: bool | None
+    told: Mapping[str, int] | None
+    """How the audience had been told when the gate cleared: counts by field of `AudienceTold`."""
 
 
 async def append_change(
@@ -64,10 +67,11 @@ async def append_change(
     reason: str | None = None,
     *,
     declared: int = 0,
+    told: Mapping[str, int] | None = None,
 ) -> None:
     """Notes a change of state. Needs `lock`, which keeps the sequence without gaps."""
     sequence = await revision(connection) + 1
-    values = {
+    values: dict[str, Any] = {
         "sequence": sequence,
         "number": number,
         "kind": kind,
@@ -76,6 +80,8 @@ async def append_change(
         "reason": reason,
         "declared": declared,
     }
+    if told is not None:
+        values["told"] = dict(told)
     await connection.execute(insert(changes).values(values))
 
 
@@ -97,7 +103,7 @@ async def changes_after(connection: AsyncConnection, after: int, limit: int) -> 
     return [
         StoredChange(
             *(row.sequence, row.number, row.kind, row.change_time, row.actor, row.reason, row.declared),
-            *(row.digest, row.effective_time, row.material),
+            *(row.digest, row.effective_time, row.material, row.told),
         )
         for row in await connection.execute(query)
     ]

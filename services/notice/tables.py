@@ -84,6 +84,7 @@ changes = Table(
     ),  # the internal service that called, and the person of its certificate
     Column("reason", Text),
     Column("declared", SmallInteger, nullable=False),  # idv.notice.v1.Materiality: the author's word
+    Column("told", JSONB),  # counts of the audience by how it was told, where its gate cleared
 )
 """Every change of a version's stored state, who made it, and why."""
 

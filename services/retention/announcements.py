@@ -49,8 +49,24 @@ class Announcements:
             if await store.cursor(connection, _CURSOR, lock=True) != position:
                 return True  # another replica logged this page meanwhile
             await store.move_cursor(connection, _CURSOR, changes[-1].sequence)
-            await self._log.append(connection, [_entry(change) for change in changes])
+            await self._log.append(connection, [made for change in changes for made in _entries(change)])
         return len(changes) == _PAGE
+
+
+def _entries(change: pb.NoticeChange) -> list[Entry]:
+    """The change; and where it is the clearing of a gate, how the version was delivered: counts alone."""
+    if not change.HasField("told"):
+        return [_entry(change)]
+    told = change.told
+    facts = {
+        "version": change.version,
+        "digest": change.digest.hex(),
+        "clear": pb.NoticeChangeKind.Name(change.kind).removeprefix("NOTICE_CHANGE_KIND_").lower(),
+        "clear_time": change.change_time.ToDatetime(UTC),
+        **{field.name: getattr(told, field.name) for field in told.DESCRIPTOR.fields},
+    }
+    kind, source = receipt_pb2.ENTRY_KIND_NOTICE_DELIVERY, f"delivery/{change.version}"
+    return [_entry(change), entry(kind, source, facts, public=True)]
 
 
 def _entry(change: pb.NoticeChange) -> Entry:

@@ -121,6 +121,9 @@ async def test_a_cursor_set_back_logs_nothing_twice(service_database: ServiceDat
         assert await sources(part) == ["destruction/1", "destruction/2"]
 
 
+TOLD = notice_pb2.AudienceTold(audience_count=3, accepted_count=2, covered_count=1)
+
+
 class Notices:
     """Lists changes of versions by their numbers, as the notice service does."""
 
@@ -138,6 +141,7 @@ class Notices:
                 change_time=stamp(START),
                 effective_time=stamp(START + timedelta(days=1)),
                 digest=bytes([version]) * 32,
+                told=TOLD if kind == notice_pb2.NOTICE_CHANGE_KIND_CLEARED else None,
             )
             for sequence, (version, kind) in enumerate(self.changes, start=1)
         ]
@@ -198,6 +202,29 @@ async def test_every_change_of_a_version_becomes_one_leaf_also_of_one_withdrawn_
         "version": 2,
         "digest": "02" * 32,
         "change_time": "2026-11-24T10:00:00.000000Z",
+    }
+
+
+async def test_the_clearing_of_a_gate_logs_the_delivery_of_the_version_in_counts_alone(
+    service_database: ServiceDatabase,
+) -> None:
+    notices = Notices()
+    notices.changes = [(2, notice_pb2.NOTICE_CHANGE_KIND_CLEARED)]
+    async with notices_at(notices) as channel, replica(service_database, "127.0.0.1:1") as part:
+        await Announcements(part.database, part.log, channel).run()
+        rows, _ = await part.log.leaves(0, 10)
+    assert [row.source for row in rows] == ["notice-change/1", "delivery/2"]
+    assert rows[1].kind == receipt_pb2.ENTRY_KIND_NOTICE_DELIVERY
+    assert json.loads(rows[1].entry) == {
+        "kind": "notice_delivery",
+        "version": 2,
+        "digest": "02" * 32,
+        "clear": "cleared",
+        "clear_time": "2026-11-24T10:00:00.000000Z",
+        "audience_count": 3,
+        "accepted_count": 2,
+        "covered_count": 1,
+        "waiting_count": 0,
     }
 
 

@@ -60,7 +60,20 @@ async def _clear(
     if it.life.withdraw_time is None and it.life.clear_time is None:
         instant = clears_at(it, announcing.before(versions, now), now)
         await versions_store.clear(connection, version, instant)
-        await versions_store.append_change(connection, version, kind, now, actor, reason)
+        told = _told(await store.audience(connection, version))
+        await versions_store.append_change(connection, version, kind, now, actor, reason, told=told)
+
+
+def _told(counts: Audience | None) -> dict[str, int] | None:
+    """Counts by field of `idv.notice.v1.AudienceTold`."""
+    if counts is None:
+        return None
+    return {
+        "audience_count": counts.audience,
+        "accepted_count": counts.told_accepted,
+        "covered_count": counts.told_covered,
+        "waiting_count": counts.held,
+    }
 
 
 def _one(versions: Sequence[Version], number: int) -> Version:

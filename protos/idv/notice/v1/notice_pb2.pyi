@@ -707,6 +707,7 @@ class NoticeChange(_message.Message):
     DECLARED_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    TOLD_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its number, from 1, without gaps."""
     version: _builtins.int
@@ -731,6 +732,10 @@ class NoticeChange(_message.Message):
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """The instant the announcement names; set where that is what changed."""
 
+    @_builtins.property
+    def told(self) -> Global___AudienceTold:
+        """How the audience had been told when the gate cleared; set where that is what changed. Counts alone."""
+
     def __init__(
         self,
         *,
@@ -744,14 +749,49 @@ class NoticeChange(_message.Message):
         declared: Global___Materiality.ValueType = ...,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        told: Global___AudienceTold | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "effective_time", b"effective_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "effective_time", b"effective_time", "told", b"told"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "change_time", b"change_time", "declared", b"declared", "digest", b"digest", "effective_time", b"effective_time", "kind", b"kind", "material", b"material", "reason", b"reason", "sequence", b"sequence", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "change_time", b"change_time", "declared", b"declared", "digest", b"digest", "effective_time", b"effective_time", "kind", b"kind", "material", b"material", "reason", b"reason", "sequence", b"sequence", "told", b"told", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NoticeChange: _TypeAlias = NoticeChange  # noqa: Y015
+
+@_typing.final
+class AudienceTold(_message.Message):
+    """How the audience of a version had been told at one instant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_COUNT_FIELD_NUMBER: _builtins.int
+    ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
+    COVERED_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
+    audience_count: _builtins.int
+    """Customers in the audience: registered at the announcement."""
+    accepted_count: _builtins.int
+    """Whose mail server accepted the mail."""
+    covered_count: _builtins.int
+    """Whom the website covers, or whose mail came back before it counted as accepted."""
+    waiting_count: _builtins.int
+    """Who was not told: none, unless an approver cleared the gate by hand."""
+    def __init__(
+        self,
+        *,
+        audience_count: _builtins.int = ...,
+        accepted_count: _builtins.int = ...,
+        covered_count: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_count", b"accepted_count", "audience_count", b"audience_count", "covered_count", b"covered_count", "waiting_count", b"waiting_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AudienceTold: _TypeAlias = AudienceTold  # noqa: Y015
 
 @_typing.final
 class ListNoticeChangesRequest(_message.Message):

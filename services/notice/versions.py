@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.notice import announcing, errors, lifecycle, reviewing, store
 from services.notice.catalogue import CatalogueItem
 from services.notice.content import Version, digest
-from services.notice.delivery import audience
+from services.notice.delivery import audience, evidence_store
 from services.notice.faults import InvalidNoticeError
 from services.notice.folder import Draft, Sources, parse
 from services.notice.lifecycle import Life, State
@@ -157,8 +157,10 @@ class Versions:
             shelf = Shelf(await store.all_versions(connection), self._clock.now())
             candidate = await self._candidate(connection, shelf, number)
             registered = await store.count_customers(connection)
+            pace = await evidence_store.pace(connection)
+        rules = replace(self._rules, mails_per_second=pace) if pace else self._rules
         return await asyncio.to_thread(
-            reviewing.review, candidate, shelf.versions, question, shelf.at, self._rules, registered
+            reviewing.review, candidate, shelf.versions, question, shelf.at, rules, registered
         )
 
     async def compare(self, before: Version, after: Version) -> Comparison:

@@ -13,6 +13,7 @@ from services.local.databases import ServiceDatabase
 from services.notice.announcing import SETTLE
 from services.notice.delivery.covering import Covering
 from services.notice.lifecycle import State, is_utc_midnight
+from services.notice.reviewing import Question
 from tests.delivery_parts import Telling, customer, longer, telling, wider
 from tests.mail_parts import relay, told
 from tests.notice_parts import call
@@ -184,3 +185,16 @@ async def test_a_withdrawn_version_is_mailed_no_more(service_database: ServiceDa
         await part.courier(relay(server.address)).empty()
         assert not server.contents
         assert await part.life(number) is State.WITHDRAWN
+
+
+async def test_a_review_estimates_by_the_pace_of_the_last_delivery(service_database: ServiceDatabase) -> None:
+    async with telling(service_database) as part, told() as server:
+        await part.register(*(customer(f"customer-{number}") for number in range(100)))
+        number = await part.announce(days=30)
+        asked = Question("officer", part.clock.now() + timedelta(days=90))
+        review = await part.replica.versions.review(number, asked)
+        assert review.telling == timedelta(seconds=2), "50 in a second, as it is set, while nothing was sent"
+        part.clock.advance(seconds=10)
+        await part.courier(relay(server.address)).empty()
+        review = await part.replica.versions.review(number, asked)
+        assert review.telling == timedelta(seconds=20), "50 of 100 were told within 10 seconds"

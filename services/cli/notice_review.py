@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -17,6 +17,7 @@ from services.cli.messages import name_of, plain, shown_time, timestamp
 from services.cli.notice import Declare, Number, Reasoned, app, declared, officer
 from services.cli.notices import changes_table, difference, notice_facts
 from services.cli.output import Output, facts_table, rows_table
+from services.cli.records import counted
 from services.cli.requests import request_id_or_new
 from services.local.ready import Ready
 
@@ -61,9 +62,9 @@ async def review(
     )
     facts = {
         "against": f"version {answer.previous_version}" if answer.previous_version else "nothing: the first",
-        "to be told": f"{answer.audience_count} Customers" if answer.material else None,
-        "in about": str(answer.estimated_delivery.ToTimedelta()) if answer.material else None,
-        "minimum lead": str(answer.minimum_lead.ToTimedelta()) if answer.material else None,
+        "to be told": counted(answer.audience_count, "Customer") if answer.material else None,
+        "in about": _span(answer.estimated_delivery.ToTimedelta()) if answer.audience_count else None,
+        "minimum lead": _span(answer.minimum_lead.ToTimedelta()) if answer.material else None,
         "earliest": shown_time(answer.earliest_effective_time) or "at once",
     }
     refusals = [Text.assemble(("would be refused: ", "bold red"), refusal) for refusal in answer.refusals]
@@ -145,3 +146,13 @@ async def withdraw(
         answer = await officer(suite, identity).WithdrawNotice(request, timeout=CALL_SECONDS)
     value = {"request_id": request.request_id, **plain(answer)}
     Output(as_json).answer(value, facts_table(notice_facts(answer.notice)))
+
+
+def _span(span: timedelta) -> str:
+    """A span of time in the largest unit that it reaches, as it is said: `30 days`."""
+    seconds = span.total_seconds()
+    for name, unit in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= unit:
+            value = round(seconds / unit, 1)
+            return f"{value:g} {name}{'' if value == 1 else 's'}"
+    return counted(round(seconds), "second")

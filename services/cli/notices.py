@@ -18,6 +18,11 @@ _STYLES = {
     notice_pb2.TEXT_PART_KIND_ADDED: "green underline",
     notice_pb2.TEXT_PART_KIND_REMOVED: "red strike",
 }
+_MARKS = {
+    notice_pb2.TEXT_PART_KIND_KEPT: ("", ""),
+    notice_pb2.TEXT_PART_KIND_ADDED: ("{+", "+}"),
+    notice_pb2.TEXT_PART_KIND_REMOVED: ("[-", "-]"),
+}
 _STATES = notice_pb2.NoticeState.DESCRIPTOR
 _PURPOSES = processing_pb2.Purpose.DESCRIPTOR
 _SOURCES = processing_pb2.Source.DESCRIPTOR
@@ -51,32 +56,51 @@ def terms_table(terms: notice_pb2.Terms) -> Table:
     return rows_table(("Item", "", "From"), rows)
 
 
-def changes_table(changes: Iterable[notice_pb2.TermsChange]) -> Table:
-    """What changed against the version before."""
+def changes_table(changes: Iterable[notice_pb2.TermsChange]) -> Table | Text:
+    """What changed in the terms; a sentence where nothing did."""
     rows = [
         (change.clause, "[yellow]material[/]" if change.material else "", change.reason) for change in changes
     ]
-    return rows_table(("Clause", "", "What changes"), rows)
+    return rows_table(("Clause", "", "What changes"), rows) if rows else Text("The terms are the same.")
 
 
 def difference(texts: Iterable[notice_pb2.TextDifference]) -> list[Text]:
-    """The lines in which anything changed: new words green and underlined, others struck through."""
-    return [line for text in texts for line in (Text(f"\n{text.language}", "bold"), *_changed_lines(text))]
+    """The lines in which anything changed, marked in words too: colours alone tell nothing in a file.
+
+    A new line begins with `+`, one that is gone with `-`; within others new words are `{+…+}`, old `[-…-]`.
+    """
+    shown: list[Text] = []
+    for text in texts:
+        if lines := list(_changed_lines(text)):
+            shown += [Text(f"\n{text.language}", "bold"), *lines]
+    return shown or [Text("The texts are the same.")]
 
 
 def _changed_lines(text: notice_pb2.TextDifference) -> Iterator[Text]:
-    line, changed = Text(), False
+    line: list[tuple[str, notice_pb2.TextPartKind.ValueType]] = []
     for part in text.parts:
         for piece in part.text.splitlines(keepends=True):
-            line.append(piece.removesuffix("\n"), _STYLES[part.kind])
-            changed = changed or part.kind != notice_pb2.TEXT_PART_KIND_KEPT
-            if not piece.endswith("\n"):
-                continue
-            if changed:
-                yield line
-            line, changed = Text(), False
-    if changed:
-        yield line
+            line.append((piece.removesuffix("\n"), part.kind))
+            if piece.endswith("\n"):
+                yield from _marked(line)
+                line = []
+    yield from _marked(line)
+
+
+def _marked(line: list[tuple[str, notice_pb2.TextPartKind.ValueType]]) -> Iterator[Text]:
+    kinds = {kind for words, kind in line if words.strip()}
+    if kinds <= {notice_pb2.TEXT_PART_KIND_KEPT}:
+        return
+    if len(kinds) == 1:
+        (kind,) = kinds
+        sign = "+ " if kind == notice_pb2.TEXT_PART_KIND_ADDED else "- "
+        yield Text(sign + "".join(words for words, _ in line), _STYLES[kind])
+        return
+    marked = Text("  ")
+    for words, kind in line:
+        before, after = _MARKS[kind] if words.strip() else ("", "")
+        marked.append(f"{before}{words}{after}", _STYLES[kind])
+    yield marked
 
 
 def _words(enum: EnumDescriptor, number: int) -> str:

@@ -40,6 +40,7 @@ from services.notice.mail.courier import Courier
 from services.notice.mail.mail_queue import MailQueue
 from services.notice.mail.outbox import Outbox
 from services.notice.mail.queue import Queue
+from services.notice.mail.signing import MailSigner
 from services.notice.mail.smtp import SmtpSession
 from services.notice.officer_pages import OfficerPages
 from services.notice.pages import Pages
@@ -163,6 +164,7 @@ def _courier(runtime: Runtime, mail: MailSettings, telling: DeliverySettings | N
         runtime.log,
         mail.terms,
         lambda outcome: outcomes.add(1, {"outcome": outcome}),
+        MailSigner(mail.signing_keys, runtime.clock),
     )
 
 

@@ -159,6 +159,39 @@ async def evidence(
                 return
 
 
+@command(
+    app,
+    "acknowledgements",
+    [
+        ("Who has seen or accepted version 2?", "idv notice deliver acknowledgements 2"),
+        ("A line of JSON for each", "idv notice deliver acknowledgements 2 --json"),
+    ],
+)
+async def acknowledgements(
+    number: Number, connect: Connect = READY_FILE, identity: As = None, as_json: Json = False
+) -> None:
+    """List which Customers have seen or accepted a version, since when, and how that came in."""
+    async with Suite(Ready.read(connect)) as suite:
+        stub = _officer(suite, identity)
+        if not as_json:
+            typer.echo(",".join(("customer", "kind", "channel", "acknowledge_time")))
+        token = ""
+        while True:
+            request = pb.ListAcknowledgementsRequest(version=number, page_size=_PAGE, page_token=token)
+            answer = await stub.ListAcknowledgements(request, timeout=CALL_SECONDS)
+            for one in answer.acknowledgements:
+                typer.echo(json.dumps(plain(one)) if as_json else _acknowledged(one))
+            token = answer.next_page_token
+            if not token:
+                return
+
+
+def _acknowledged(of: pb.Acknowledgement) -> str:
+    kinds, channels = customers_pb2.AcknowledgementKind.DESCRIPTOR, pb.AcknowledgementChannel.DESCRIPTOR
+    names = (name_of(kinds, of.kind), name_of(channels, of.channel))
+    return ",".join((of.customer, *names, shown_time(of.acknowledge_time)))
+
+
 def _row(of: customers_pb2.Delivery) -> str:
     """One line of CSV; nothing in it is taken for a formula by a spreadsheet."""
     values = (

@@ -110,6 +110,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(root / "tls" / "ca.pem", root / "tls" / "ca.crt")
     SigningKey.open(root / "keys", "sessions")
     signing.generate(root / "keys" / "log.pem")
+    signing.generate(root / "keys" / "dkim.pem")
     sealing.generate(root / "keys" / "request.key")
     return root
 

@@ -7,13 +7,13 @@ every reading takes, and sealed root keys that are due are tried with the key au
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from idv.storage.v1 import storage_pb2
 
 from services.runtime.clock import Clock
 from services.runtime.database import Database
-from services.runtime.instants import timestamp
+from services.runtime.instants import instant, timestamp
 from services.runtime.resources import RecordName
 from services.storage.days import Days
 from services.storage.epochs import midnight
@@ -48,7 +48,8 @@ class Inspection:
     async def inspect(self, request: storage_pb2.InspectTermsRequest) -> storage_pb2.InspectTermsResponse:
         """The figures of this instant; see the contract for each."""
         now = self._clock.now()
-        since = request.since_time.ToDatetime(UTC) if request.HasField("since_time") else None
+        named = request.HasField("since_time")
+        since = instant(request.since_time, field="since_time") if named else None
         listed = await self._days.listed()
         found = _Records()
         for tenants in await tenant_groups(self._database):

@@ -607,7 +607,7 @@ class ReviewNoticeResponse(_message.Message):
 
     @_builtins.property
     def estimated_delivery(self) -> _duration_pb2.Duration:
-        """How long telling everybody takes, at the rate that is configured; not set where nobody is told."""
+        """How long telling everybody takes, at the pace of the last delivery, or before any as it is configured; not set where nobody is told."""
 
     @_builtins.property
     def refusal_details(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]:

@@ -195,7 +195,8 @@ def _soon(stage: Stage) -> datetime:
 
 
 def _mails(stage: Stage) -> list[EmailMessage]:
-    return stage.stack.mail.messages()
+    """Those about this version: other mail, of ended deletions, may come meanwhile."""
+    return [one for one in stage.stack.mail.messages() if f"version {_VERSION} " in str(one["Subject"])]
 
 
 async def _in_force(stage: Stage, request: notice_pb2.GetNoticeRequest | None = None) -> notice_pb2.Notice:

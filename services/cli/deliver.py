@@ -17,8 +17,10 @@ from idv.notice.v1.deliveries_pb2_grpc import DeliveryServiceStub
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from services.cli import evidence_page
 from services.cli.client import CALL_SECONDS, Suite
 from services.cli.command import READY_FILE, As, Connect, Json, RequestId, command, group
+from services.cli.credentials import clock_of
 from services.cli.messages import name_of, plain, shown_time
 from services.cli.output import Output, facts_table
 from services.cli.requests import request_id_or_new
@@ -133,19 +135,24 @@ async def override(
     [
         ("A row for each Customer, with what the mail server said", "idv notice deliver evidence 2 > 2.csv"),
         ("Of one Customer", "idv notice deliver evidence 2 --customer acme"),
+        ("As a page to print", "idv notice deliver evidence 2 --html > 2.html"),
     ],
 )
 async def evidence(
     number: Number,
     customer: Annotated[str | None, typer.Option(help="One Customer alone.")] = None,
+    html: Annotated[bool, typer.Option("--html", help="Write a page to print instead of CSV.")] = False,
     connect: Connect = READY_FILE,
     identity: As = None,
     as_json: Json = False,
 ) -> None:
-    """Write the evidence of each delivery as CSV, page by page."""
-    async with Suite(Ready.read(connect)) as suite:
+    """Write the evidence of each delivery as CSV, or as a page to print."""
+    ready = Ready.read(connect)
+    async with Suite(ready) as suite:
         stub = suite.stub(CustomerServiceStub, "notice", suite.service(identity, "officer"))
-        if not as_json:
+        if html and not as_json:
+            typer.echo(evidence_page.head(number, _COLUMNS, clock_of(ready).now()))
+        elif not as_json:
             typer.echo(",".join(_COLUMNS))
         token = ""
         while True:
@@ -153,10 +160,13 @@ async def evidence(
             answer = await stub.ListDeliveries(request, timeout=CALL_SECONDS)
             for one in answer.deliveries:
                 if customer in (None, one.customer.removeprefix("customers/")):
-                    typer.echo(json.dumps(plain(one)) if as_json else _row(one))
+                    shown = evidence_page.row(_values(one)) if html else _row(one)
+                    typer.echo(json.dumps(plain(one)) if as_json else shown)
             token = answer.next_page_token
             if not token:
-                return
+                break
+    if html and not as_json:
+        typer.echo(evidence_page.TAIL)
 
 
 @command(
@@ -192,16 +202,19 @@ def _acknowledged(of: pb.Acknowledgement) -> str:
     return ",".join((of.customer, *names, shown_time(of.acknowledge_time)))
 
 
-def _row(of: customers_pb2.Delivery) -> str:
-    """One line of CSV; nothing in it is taken for a formula by a spreadsheet."""
-    values = (
+def _values(of: customers_pb2.Delivery) -> tuple[str, ...]:
+    return (
         *(of.customer, name_of(_STATES, of.state), shown_time(of.state_time)),
         *("yes" if of.audience else "no", of.recipient, of.reply, str(of.attempt_count)),
         *(of.message_id, shown_time(of.create_time)),
     )
+
+
+def _row(of: customers_pb2.Delivery) -> str:
+    """One line of CSV; nothing in it is taken for a formula by a spreadsheet."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(
-        f"'{value}" if value.startswith(("=", "+", "-", "@")) else value for value in values
+        f"'{value}" if value.startswith(("=", "+", "-", "@")) else value for value in _values(of)
     )
     return line.getvalue()
 

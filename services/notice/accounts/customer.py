@@ -94,6 +94,14 @@ def envelope_address(email: str) -> str:
     return _checked(email).ascii_email or email
 
 
+def is_sent_to(email: str, recipient: str) -> bool:
+    """Whether mail to the address goes to this recipient; an address that takes no mail is not told apart."""
+    try:
+        return envelope_address(email) == recipient
+    except EmailNotValidError:
+        return True
+
+
 def _email_faults(text: str) -> Iterator[AccountFault]:
     if not text:
         yield AccountFault("email", "it is missing: relays and notices go there")

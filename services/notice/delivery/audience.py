@@ -52,8 +52,11 @@ async def joined(connection: AsyncConnection, tenants: Sequence[str], now: datet
     return upcoming.number
 
 
-async def moved(connection: AsyncConnection, tenant: str, now: datetime) -> None:
-    """A Customer's address was corrected: what did not reach the old one is mailed to the new one."""
+async def moved(connection: AsyncConnection, tenant: str, now: datetime, *, of: int | None = None) -> None:
+    """A Customer's address was corrected: what did not reach the old one is mailed to the new one.
+
+    `of` names the one version to look at, whose lock is held already; locks are taken in order of number.
+    """
     states = (
         pb.DELIVERY_STATE_BOUNCED,
         pb.DELIVERY_STATE_FAILED,
@@ -63,7 +66,7 @@ async def moved(connection: AsyncConnection, tenant: str, now: datetime) -> None
     standing = lifecycle.in_force((version.life for version in versions), now)
     coming = lifecycle.upcoming((version.life for version in versions), now)
     for number in sorted({n for n in (standing, coming.number if coming else None) if n is not None}):
-        if await store.audience(connection, number, lock=True) is not None:
+        if of in (None, number) and await store.audience(connection, number, lock=True) is not None:
             again = Change(tenant, pb.DELIVERY_STATE_QUEUED, now)
             await store.change(connection, number, [again], now, only_from=states)
             await store.restart(connection, number, tenant, now)

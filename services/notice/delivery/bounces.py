@@ -14,8 +14,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from idv.errors import IdvError
 from idv.notice.v1 import customers_pb2 as pb
 
+from services.notice.accounts import store as account_store
 from services.notice.accounts.accounts import TenantTransactions
-from services.notice.delivery import evidence_store, store
+from services.notice.accounts.customer import is_sent_to
+from services.notice.delivery import audience, evidence_store, store
 from services.notice.delivery.evidence_store import Evidence
 from services.notice.delivery.links import Links
 from services.notice.delivery.store import Change
@@ -108,6 +110,14 @@ class Bounces:
             if await store.change(connection, evidence.version, change, now, only_from=accepted):
                 told = evidence._replace(state=state, reply=why, reply_time=now)
                 await evidence_store.put(connection, [told])
+                account = await account_store.account(connection, evidence.tenant)
+                if (
+                    account is not None
+                    and account.email
+                    and not is_sent_to(account.email, evidence.recipient)
+                ):
+                    # The address was corrected since: the new one is mailed.
+                    await audience.moved(connection, evidence.tenant, now, of=evidence.version)
                 self._log.warning("a delivery bounced", version=evidence.version, reason=why[:5])
 
 

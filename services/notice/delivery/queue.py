@@ -12,7 +12,7 @@ from services.notice import announcing
 from services.notice import store as versions_store
 from services.notice.accounts import store as account_store
 from services.notice.accounts.accounts import TenantTransactions
-from services.notice.accounts.customer import Account, envelope_address
+from services.notice.accounts.customer import Account, envelope_address, is_sent_to
 from services.notice.delivery import evidence_store, gate, store, wording
 from services.notice.delivery.evidence_store import Evidence
 from services.notice.delivery.letter import Letters, Telling
@@ -76,9 +76,12 @@ class DeliveryQueue:
                 await store.put_back(connection, _version(parcel), parcel.tenant, due)
 
     async def _record(self, version: int, ended: Sequence[Ended], now: datetime) -> None:
-        changes = [Change(end.parcel.tenant, _state(end), end.again) for end in ended]
-        async with self._database.transaction(sorted({change.tenant for change in changes})) as connection:
+        tenants = sorted({end.parcel.tenant for end in ended})
+        async with self._database.transaction(tenants) as connection:
             counts = await store.audience(connection, version, lock=True)
+            # Under the lock: a correction has put its delivery into the queue anew, or does so after this.
+            present = {one.tenant: one.email for one in await account_store.accounts(connection)}
+            changes = [_change(end, present.get(end.parcel.tenant), now) for end in ended]
             waiting = [pb.DELIVERY_STATE_QUEUED]
             changed = await store.change(connection, version, changes, now, only_from=waiting)
             known = {one.tenant for one in changed}
@@ -138,6 +141,18 @@ class DeliveryQueue:
 
 def _version(parcel: Parcel) -> int:
     return int(parcel.key[1])
+
+
+def _change(ended: Ended, present: str | None, now: datetime) -> Change:
+    """What an attempt makes of its delivery; `present` is the Customer's address by now.
+
+    Unless it was accepted, mail to an address that was corrected meanwhile says nothing of the new one, which
+    is tried at once.
+    """
+    old, accepted = ended.parcel.recipient, ended.outcome is Outcome.ACCEPTED
+    if old and present and not accepted and not is_sent_to(present, old):
+        return Change(ended.parcel.tenant, pb.DELIVERY_STATE_QUEUED, now)
+    return Change(ended.parcel.tenant, _state(ended), ended.again)
 
 
 def _state(ended: Ended) -> pb.DeliveryState.ValueType:

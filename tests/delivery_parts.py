@@ -75,6 +75,10 @@ class Telling:
     async def move(self, tenant: str, email: str) -> None:
         await self.accounts.update(tenant, {"email": email}, AccountCall(uuid.uuid4(), b"move"))
 
+    async def offboard(self, tenant: str) -> None:
+        call = AccountCall(uuid.uuid4(), b"offboard")
+        await self.accounts.set_state(tenant, pb.CUSTOMER_STATE_OFFBOARDED, call)
+
     async def announce(self, version: Sources | None = None, days: float = 30) -> int:
         """Announces a material version, to take effect after so many days; its number."""
         return await self.replica.publish(version or wider(), self.clock.now() + timedelta(days=days))

@@ -110,8 +110,9 @@ async def changes_after(connection: AsyncConnection, after: int, limit: int) -> 
 
 
 async def count_customers(connection: AsyncConnection) -> int:
-    """How many Customers are registered."""
-    return int(await connection.scalar(select(func.count()).select_from(customer_ids)) or 0)
+    """How many Customers are registered, and not off-boarded."""
+    query = select(func.count()).select_from(customer_ids).where(customer_ids.c.offboarded.is_(False))
+    return int(await connection.scalar(query) or 0)
 
 
 async def revision(connection: AsyncConnection) -> int:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -98,8 +99,13 @@ requests = Table(
     Column("number", Integer, ForeignKey(versions.c.number), nullable=False),
 )
 
-customer_ids = Table("customer_ids", METADATA, Column("tenant", Text, primary_key=True))
-"""Ids alone."""
+customer_ids = Table(
+    "customer_ids",
+    METADATA,
+    Column("tenant", Text, primary_key=True),
+    Column("offboarded", Boolean, nullable=False, server_default=false()),
+)
+"""Ids alone, and whether to be told of nothing more: read where no Customer's other rows may be."""
 
 customers = Table(
     "customers",

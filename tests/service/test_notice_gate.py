@@ -58,6 +58,18 @@ async def test_it_is_in_force_at_its_instant_when_all_were_told_before(
         assert await part.life(number) is State.IN_FORCE
 
 
+async def test_who_was_offboarded_is_in_no_audience(service_database: ServiceDatabase) -> None:
+    async with telling(service_database) as part:
+        await part.register(customer("acme"), customer("leaver"))
+        await part.offboard("leaver")
+        version, _ = await part.replica.versions.draft(wider(), call())
+        review = await part.replica.versions.review(version.number, Question("officer"))
+        assert review.audience == 1
+        number = await part.announce(days=30)
+        counts = await part.counts(number)
+        assert (counts.audience, counts.held, counts.queued) == (1, 1, 1)
+
+
 async def test_it_waits_for_the_last_and_past_instants_keep_their_answer(
     service_database: ServiceDatabase,
 ) -> None:

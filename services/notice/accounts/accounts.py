@@ -99,12 +99,16 @@ class Accounts:
 
     async def page(self, after: str, limit: int) -> list[Account]:
         """Customers by id, from the one after `after` on."""
-        async with self._database.transaction() as connection:
-            tenants = await store.ids_after(connection, after, limit)
-        if not tenants:
-            return []
-        async with self._database.transaction(tenants) as connection:
-            return await store.accounts(connection)
+        found: list[Account] = []
+        while len(found) < limit:  # of Customers long off-boarded only the ids are left: they fill no page
+            async with self._database.transaction() as connection:
+                tenants = await store.ids_after(connection, after, limit - len(found))
+            if not tenants:
+                break
+            async with self._database.transaction(tenants) as connection:
+                found += await store.accounts(connection)
+            after = tenants[-1]
+        return found
 
     async def update(self, tenant: str, values: dict[str, Any], call: AccountCall) -> Account:
         """Changes fields of an account. Raises INVALID_ARGUMENT with every fault, NOT_FOUND, or
@@ -134,6 +138,8 @@ class Accounts:
                 return before
             changed = emptied(before) if gone else replace(before, state=state)
             await store.replace(connection, changed, self._clock.now())
+            if gone:
+                await store.mark_offboarded(connection, tenant)
             return changed
 
         return await self._change(tenant, call, change, of_the_gone=gone)

@@ -79,6 +79,12 @@ async def replace(connection: AsyncConnection, changed: Account, state_time: dat
     await connection.execute(update(customers).where(customers.c.tenant == changed.tenant).values(values))
 
 
+async def mark_offboarded(connection: AsyncConnection, tenant: str) -> None:
+    """Notes with the id that its Customer was off-boarded: no audience counts it from now on."""
+    gone = update(customer_ids).where(customer_ids.c.tenant == tenant)
+    await connection.execute(gone.values(offboarded=True))
+
+
 def _row(account: Account) -> dict[str, Any]:
     names = (column.name for column in customers.columns if column.name not in ("create_time", "state_time"))
     return {name: getattr(account, name) for name in names} | {"optional_items": list(account.optional_items)}

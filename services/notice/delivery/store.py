@@ -19,7 +19,7 @@ _SOME = text(
     "WITH made AS (INSERT INTO notice.deliveries"
     " (version, tenant, state, audience, held, attempts, create_time, state_time, due_time, set_time)"
     " SELECT :version, tenant, 1, true, true, 0, :now, :now, :now, :now FROM notice.customer_ids"
-    "  WHERE tenant > :after ORDER BY tenant LIMIT :limit RETURNING tenant)"
+    "  WHERE tenant > :after AND NOT offboarded ORDER BY tenant LIMIT :limit RETURNING tenant)"
     " SELECT count(*), max(tenant) FROM made"
 )
 _AT_ONCE = 50_000
@@ -116,7 +116,7 @@ async def enroll_lock(connection: AsyncConnection) -> None:
 
 
 async def fix_audience(connection: AsyncConnection, version: int, now: datetime) -> int:
-    """A delivery for every registered Customer, and how many those are."""
+    """A delivery for every Customer that was not off-boarded, and how many those are."""
     await connection.execute(_FIX)
     count, made, after = 0, _AT_ONCE, ""
     while made == _AT_ONCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import asyncpg
@@ -165,7 +165,7 @@ async def test_request_ids_of_accounts_are_known_for_thirty_days(service_databas
         assert await part.count("customer_requests") == 0
 
 
-async def test_an_offboarded_customer_is_evidence_for_its_term_and_then_nothing(
+async def test_an_offboarded_customer_is_evidence_for_its_term_and_then_only_its_id(
     service_database: ServiceDatabase,
 ) -> None:
     async with desk(service_database) as part:
@@ -182,14 +182,18 @@ async def test_an_offboarded_customer_is_evidence_for_its_term_and_then_nothing(
         tables = ("acknowledgements", "deliveries", "delivery_evidence", "customers", "customer_ids")
         await part.later(2 * DAYS.evidence)
         assert [await part.count(table) for table in tables] == [1] * 5, "while it is a Customer"
-        await part.admin.execute(
-            "UPDATE notice.customers SET state = $1, state_time = $2",
-            *(pb.CUSTOMER_STATE_OFFBOARDED, part.part.clock.now()),
-        )
+        call = AccountCall(uuid.uuid4(), b"offboard")
+        await part.part.accounts.set_state("acme", pb.CUSTOMER_STATE_OFFBOARDED, call)
         await part.later(DAYS.evidence - SECOND)
         assert [await part.count(table) for table in tables] == [1] * 5
         await part.later(SECOND)
-        assert [await part.count(table) for table in tables] == [0] * 5
+        assert [await part.count(table) for table in tables] == [0, 0, 0, 0, 1]
+        with pytest.raises(IdvError) as caught:
+            await part.part.register()
+        assert caught.value.reason == Reason.ERROR_REASON_ALREADY_EXISTS, "its id is nobody else's, ever"
+        await part.part.accounts.create(replace(ACME, tenant="bolt"), AccountCall(uuid.uuid4(), b"bolt"))
+        listed = await part.part.accounts.page("", 1)
+        assert [one.tenant for one in listed] == ["bolt"], "an id alone fills no page"
 
 
 async def test_a_single_clock_that_is_ahead_ends_nothing(service_database: ServiceDatabase) -> None:

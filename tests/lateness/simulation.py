@@ -138,7 +138,7 @@ class Simulation:
         await server.start()
         leaving.push_async_callback(server.stop, 0)
         retention = await leaving.enter_async_context(
-            retention_replica(self.retention, address, self.servers.clock)  # type: ignore[arg-type]  # only read
+            retention_replica(self.retention, address, self.servers.clock)
         )
         phase = timedelta(seconds=self._random.uniform(0, EVERY.total_seconds()))
         self._members.append(Member(storage, retention, phase, leaving))

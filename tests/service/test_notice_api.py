@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from idv.errors import IdvError, Reason
-from idv.notice.v1 import customers_pb2, notice_pb2
+from idv.notice.v1 import notice_pb2
 from idv.types.v1 import processing_pb2
 
 from services.local.databases import ServiceDatabase

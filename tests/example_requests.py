@@ -25,6 +25,9 @@ _OF_PATTERN = {
 # What an entry of a list is that no rule restrains.
 _UNRULED = {FieldDescriptor.TYPE_STRING: "log", FieldDescriptor.TYPE_ENUM: 1}
 _CUSTOMER_PATTERN = "^customers/[a-z0-9-]{3,40}$"
+# What these do to a Customer can't be undone: other tests go on with the one that is named otherwise.
+_ENDS_A_CUSTOMER = {"OffboardCustomerRequest", "CloseCustomerRequest"}
+_DEPARTED = "customers/departed"
 _NO_SUCH = "00000000-0000-7000-8000-00000000000f"
 
 
@@ -41,6 +44,8 @@ class Names:
 
     def of(self, message: Descriptor, field: FieldDescriptor) -> str | None:
         """The resource that a field of a request names, by the request's and the field's own name."""
+        if message.name in _ENDS_A_CUSTOMER and field.name in ("customer", "name"):
+            return _DEPARTED
         if field.name in ("parent", "customer", "customer_name"):
             return self.customer
         if field.name == "session" or (field.name == "name" and "Session" in message.name):

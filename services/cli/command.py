@@ -12,8 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.failure import reported
-
 Example = tuple[str, str]
 """What one wants, and the line that does it."""
 
@@ -73,6 +71,8 @@ def command(
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def run(**options: Any) -> None:
+            from services.cli.failure import reported  # it takes gRPC along, which help needs not
+
             with reported(as_json=bool(options.get("as_json"))):
                 answer = function(**options)
                 if inspect.iscoroutine(answer):

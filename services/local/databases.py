@@ -53,6 +53,11 @@ async def prepare(
     )
 
 
+def role_password(admin_dsn: str, service: str) -> str:
+    """The password of both roles of `service` in every database of one server, which roles belong to."""
+    return f"{service}-{urlsplit(admin_dsn).password}"
+
+
 class DatabaseFactory:
     """Makes fresh databases. The first for a service runs its migrations; later ones are copies of that one.
 
@@ -66,7 +71,7 @@ class DatabaseFactory:
 
     async def __call__(self, service: str) -> ServiceDatabase:
         """A fresh database with the schema of `service`."""
-        password = f"{service}-{urlsplit(self._admin_dsn).password}"
+        password = role_password(self._admin_dsn, service)
         template = _TEMPLATE + service
         admin = await asyncpg.connect(self._admin_dsn)
         try:

@@ -51,7 +51,7 @@ def offboarded(tenant: str) -> IdvError:
 def state_of_another() -> IdvError:
     """The refusal of a state that is not the caller's to set."""
     return IdvError(
-        Reason.ERROR_REASON_PERMISSION_DENIED,
+        Reason.ERROR_REASON_INVALID_ARGUMENT,
         "a Customer is activated by the officer, and off-boarded by the retention service alone",
         field="state",
         remedy="off-board with OffboardCustomer of the retention service",

@@ -94,7 +94,8 @@ class Authenticator:
 
     def __init__(self, trust_domain: str, verifiers: Sequence[TokenVerifier]) -> None:
         self._spiffe = re.compile(
-            rf"spiffe://{re.escape(trust_domain)}/(?:service/([a-z][a-z0-9-]{{0,39}})(?:/([a-z0-9][a-z0-9.-]{{0,39}}))?|customer/([a-z0-9-]{{3,40}}))"
+            rf"spiffe://{re.escape(trust_domain)}/(?:service/(?:(officer|approver)/([a-z0-9][a-z0-9.-]{{0,39}})"
+            r"|([a-z][a-z0-9-]{0,39}))|customer/([a-z0-9-]{3,40}))"
         )
         self._verifiers = {verifier.audience: verifier for verifier in verifiers}
         self._by_uri: dict[tuple[bytes, ...], Caller] = {}
@@ -150,9 +151,10 @@ class Authenticator:
                 "the client certificate names no service or Customer of this trust domain",
                 "issue it for spiffe://<trust-domain>/service/<name> or /customer/<id>",
             )
-        if match[1]:
-            return Caller(CallerKind.SERVICE, match[1], credential="certificate", person=match[2])
-        return Caller(CallerKind.CUSTOMER, match[3], customer=match[3], credential="certificate")
+        role, person, service, customer = match.groups()
+        if role or service:
+            return Caller(CallerKind.SERVICE, role or service, credential="certificate", person=person)
+        return Caller(CallerKind.CUSTOMER, customer, customer=customer, credential="certificate")
 
     def _from_bearer(self, header: str | bytes) -> Caller:
         text = header.decode("ascii", "replace") if isinstance(header, bytes) else header

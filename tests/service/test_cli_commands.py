@@ -269,8 +269,12 @@ def test_notice_is_drafted_reviewed_announced_and_listed(stack: Running) -> None
     with (folder / "text.en.md").open("a") as text:
         text.write("\nA sentence more.\n")
     number = str(stack.answer("notice", "draft", str(folder))["notice"]["version"])
-    assert stack.answer("notice", "review", number) == {"changes": [], "material": False, "refusals": []}
-    assert stack.answer("notice", "announce", number)["notice"]["announce_time"]
+    review = stack.answer("notice", "review", number)
+    assert (review["changes"], review["material"]) == ([], False)
+    assert "only the text changes" in review["refusals"][0]
+    word = ("--declare", "immaterial", "--reason", "a sentence to read more easily")
+    assert stack.answer("notice", "review", number, *word)["refusals"] == []
+    assert stack.answer("notice", "announce", number, *word)["notice"]["announce_time"]
     assert stack.answer("notice", "list")["notices"][0]["version"] == int(number)
     assert stack.answer("notice", "terms", "1")["retention_days"] == 30
     assert "A sentence more." in stack.idv("notice", "show", number).out

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.local.addresses import with_database, with_login
+from services.local.databases import role_password
 from services.local.postgres import Postgres
 from tests.cli_run import idv
 
@@ -31,7 +32,7 @@ async def empty_database(postgres: Postgres) -> AsyncIterator[str]:
 def logins(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Logins in the environment, as the services take them; returns the administrator's address."""
     for schema in SCHEMAS:
-        password = f"local-{schema}"  # roles belong to the whole server, which every test of the run shares
+        password = role_password(empty_database, schema)
         for setting, role in (("DSN", f"idv_{schema}"), ("OWNER_DSN", f"idv_{schema}_owner")):
             dsn = with_login(empty_database, role, password)
             monkeypatch.setenv(f"IDV_{schema.upper()}_DATABASE__{setting}", dsn)
@@ -77,7 +78,7 @@ def test_a_refused_login_is_one_sentence_with_its_remedy(
 
 def test_other_errors_of_the_database_are_sentences_too(logins: str, monkeypatch: pytest.MonkeyPatch) -> None:
     idv("migrate", "storage", "--admin-dsn", logins)
-    owner = with_login(logins, "idv_storage_owner", "local-storage")
+    owner = with_login(logins, "idv_storage_owner", role_password(logins, "storage"))
     for dsn, said in (
         (with_database(owner, "nowhere"), "does not exist"),
         (with_login(logins, "idv_notice", "local-notice"), "log in through"),

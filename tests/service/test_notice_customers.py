@@ -129,7 +129,7 @@ async def test_the_officer_suspends_and_activates_a_customer_and_off_boards_none
     for state in (pb.CUSTOMER_STATE_SUSPENDED, pb.CUSTOMER_STATE_SUSPENDED, pb.CUSTOMER_STATE_ACTIVE):
         assert (await officer.SetCustomerState(to(state))).customer.state == state
     gone = await refused(officer.SetCustomerState(to(pb.CUSTOMER_STATE_OFFBOARDED)))
-    assert (gone.reason_name, gone.field) == ("PERMISSION_DENIED", "state")
+    assert (gone.reason_name, gone.field) == ("INVALID_ARGUMENT", "state")
 
 
 async def test_retention_off_boards_for_good_and_no_contact_is_left(process: Process) -> None:
@@ -140,7 +140,7 @@ async def test_retention_off_boards_for_good_and_no_contact_is_left(process: Pro
         return pb.SetCustomerStateRequest(name=ACME.name, state=state, request_id=new_id())
 
     early = await refused(retention.SetCustomerState(to(pb.CUSTOMER_STATE_ACTIVE)))
-    assert early.reason_name == "PERMISSION_DENIED"
+    assert early.reason_name == "INVALID_ARGUMENT"
     suspending, removing = to(pb.CUSTOMER_STATE_SUSPENDED), to(pb.CUSTOMER_STATE_OFFBOARDED)
     await retention.SetCustomerState(suspending)
     await retention.SetCustomerState(removing)

@@ -7,7 +7,6 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -15,6 +14,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from services.local.addresses import with_database, with_login
+from services.local.databases import role_password
 from services.local.postgres import Postgres
 from services.runtime import migrations
 from services.runtime.database import Database
@@ -37,7 +37,7 @@ async def owner_dsn(postgres: Postgres, tmp_path: Path) -> AsyncIterator[str]:
     admin = await asyncpg.connect(postgres.admin_dsn)
     await admin.execute(f'CREATE DATABASE "{name}"')
     admin_dsn = with_database(postgres.admin_dsn, name)
-    password = f"storage-{urlsplit(admin_dsn).password}"  # the roles are the whole server's
+    password = role_password(admin_dsn, "storage")
     await migrations.provision(admin_dsn, "storage", password, password)
     for revision in ("0001", "0002"):
         (file,) = MIGRATIONS.glob(f"{revision}_*.py")

@@ -24,6 +24,11 @@ def test_a_service_certificate_names_the_service() -> None:
     assert (caller.kind, caller.name, caller.customer) == (CallerKind.SERVICE, "ingest", None)
 
 
+def test_a_person_acts_in_the_roles_of_people_alone() -> None:
+    caller = _identify("spiffe://idv.local/service/officer/jane")
+    assert (caller.kind, caller.name, caller.person) == (CallerKind.SERVICE, "officer", "jane")
+
+
 def test_a_customer_certificate_holds_every_scope_of_its_customer() -> None:
     caller = _identify("spiffe://idv.local/customer/acme")
     assert (caller.kind, caller.customer) == (CallerKind.CUSTOMER, "acme")

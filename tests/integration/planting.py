@@ -87,6 +87,7 @@ class Planting:
         planted: data_pb2.ItemSet = self.data.planted(
             data_pb2.ItemSet.DESCRIPTOR, self.callers.stack.clock.now()
         )
+        planted.host_application.ClearField("sdk_version")  # the version in force does not list it
         return planted
 
     def _specimens(self) -> Iterator[tuple[Specimen, data_pb2.FaceImage | data_pb2.IdentityDocument]]:

@@ -123,7 +123,10 @@ async def test_a_customer_lists_its_records_and_who_read_them(
     reads = await retention.ListAccesses(
         deletions_pb2.ListAccessesRequest(parent=PARENT, resource=records[0].name)
     )
-    assert [(read.record, read.service) for read in reads.accesses] == [(records[0].name, "verification")]
+    assert [(access.kind, access.record, access.service) for access in reads.accesses] == [
+        (processing_pb2.ACCESS_KIND_LIST, "", "retention"),  # the listing of its session, just before
+        (processing_pb2.ACCESS_KIND_READ, records[0].name, "verification"),
+    ]
 
 
 @pytest_asyncio.fixture(scope="module")

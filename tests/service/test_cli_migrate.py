@@ -81,7 +81,7 @@ def test_other_errors_of_the_database_are_sentences_too(logins: str, monkeypatch
     owner = with_login(logins, "idv_storage_owner", role_password(logins, "storage"))
     for dsn, said in (
         (with_database(owner, "nowhere"), "does not exist"),
-        (with_login(logins, "idv_notice", "local-notice"), "log in through"),
+        (with_login(logins, "idv_notice", role_password(logins, "notice")), "log in through"),
     ):
         monkeypatch.setenv("IDV_STORAGE_DATABASE__OWNER_DSN", dsn)
         for arguments in ((), ("--status",)):
